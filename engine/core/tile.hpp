@@ -1,0 +1,59 @@
+// Tiles: the unit of work, of memory, of the HDF5 chunk and of resume; and the plan that lists every
+// tile of a run in its fixed order.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/core/index.hpp"
+
+namespace gramtile {
+
+/// What one dataset of a run holds.
+enum class MatrixKind {
+  kSymmetric,  ///< K(X, X), [N, N]: tiles on and above the diagonal are computed, both are stored
+  kCross,      ///< K(Y, X), [M, N]
+  kDiagonal,   ///< K(y, y) for every y, [M]; its tiles have one column, columns = [0, 1)
+};
+
+/// One matrix of a run, before it is cut into tiles.
+struct MatrixSpec {
+  std::string name;  ///< dataset name, e.g. "Kxx"
+  MatrixKind kind = MatrixKind::kSymmetric;
+  Index num_rows = 0;
+  Index num_columns = 0;  ///< 1 for kDiagonal
+};
+
+/// One tile: rows × columns of one matrix. A tile of a symmetric matrix stands for its mirror image too.
+struct Tile {
+  Index index = 0;   ///< position in TilePlan::tiles
+  Index matrix = 0;  ///< index into TilePlan::matrices
+  Index block_row = 0, block_column = 0;  ///< chunk coordinates: rows.start / tile size
+  Range rows, columns;
+
+  bool on_diagonal() const { return block_row == block_column; }  ///< kSymmetric only
+};
+
+/// All tiles of a run. The order of `tiles` is part of the file format (journal, shards,
+/// tile_gradient): it depends on the matrices and the tile size alone.
+struct TilePlan {
+  Index tile_size = 0;  ///< edge of a full tile, for every matrix
+  std::vector<MatrixSpec> matrices;
+  std::vector<Tile> tiles;
+
+  /// Pairs that have to be computed for one tile (half of a diagonal tile, all of any other).
+  Index num_pairs(const Tile& tile) const;
+  /// Pairs of all tiles.
+  Index num_pairs() const;
+};
+
+/// Cuts the matrices into tiles of `tile_size`, matrix after matrix. Within a matrix, tiles are
+/// visited in square panels of 8 × 8 blocks so that consecutive tiles share blocks.
+/// Requires tile_size ≥ 1 and every extent ≥ 1.
+TilePlan plan_tiles(std::vector<MatrixSpec> matrices, Index tile_size);
+
+/// The contiguous share of tiles for shard `shard` of `num_shards`, balanced by pairs. The shares of
+/// shards 0 … num_shards − 1 follow one another and cover the plan; a share can be empty.
+Range shard_of(const TilePlan& plan, Index shard, Index num_shards);
+
+}  // namespace gramtile

@@ -1,0 +1,92 @@
+// The network lowered to a flat list of operations on maps, checked against an image shape. Every
+// engine (reference, lanes) runs this list; each operation produces one new value, so that reading
+// the list backwards is the reverse pass.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/core/index.hpp"
+#include "engine/network/network.hpp"
+
+namespace gramtile {
+
+/// Number of a map in the program. Value 0 is the input.
+using ValueId = Index;
+
+constexpr Index kNoParameter = -1;
+
+/// Window of a conv2d, for both axes alike. Output size per axis:
+/// (size + pad_low + pad_high − dilation·(kernel_size − 1) − 1) / stride + 1, rounded down.
+struct WindowGeometry {
+  Index kernel_size = 1;
+  Index stride = 1;
+  Index dilation = 1;
+  Index pad_low = 0;
+  Index pad_high = 0;
+
+  bool operator==(const WindowGeometry&) const = default;
+};
+
+/// One use of a variance: its value here, and which parameter it is differentiated for.
+struct VarianceUse {
+  double value = 0;                ///< scale · parameter's value
+  Index parameter = kNoParameter;  ///< index into Program::parameters
+  double scale = 1;                ///< ∂value/∂parameter
+};
+
+/// output = weight / k² · (window sum of input) + bias
+struct Conv2dOp {
+  ValueId input, output;
+  WindowGeometry geometry;
+  VarianceUse weight, bias;
+};
+
+struct ReluOp {
+  ValueId input, output;
+  Index relu;  ///< 0, 1, … in program order: which map of the variance stack it needs
+};
+
+/// output = Σ_b weights[b] · inputs[b]. A plain sum has weights of 1 and no logits. An input can occur
+/// more than once.
+struct SumOp {
+  std::vector<ValueId> inputs;
+  ValueId output;
+  std::vector<double> weights;
+  Index first_logit = kNoParameter;  ///< parameter index of logit 0; the others follow
+};
+
+using Op = std::variant<Conv2dOp, ReluOp, SumOp>;
+
+/// A differentiable number of the network.
+struct Parameter {
+  std::string name;  ///< "conv0.var_weight", "mixture0.logit1", or the user's name
+  double value = 0;
+};
+
+/// What is known of a value before any image is seen.
+struct Value {
+  MapShape shape;
+  /// True where xy cannot be negative whatever the images: behind a relu, and whatever is made of such.
+  bool nonnegative = false;
+};
+
+struct Program {
+  ImageShape input;
+  std::vector<Op> ops;
+  std::vector<Value> values;  ///< by ValueId
+  ValueId output = 0;         ///< its map is 1×1
+  Index num_relus = 0;
+  std::vector<Parameter> parameters;  ///< numbers depth-first in order of use, then the named ones
+};
+
+/// Checks the network and lowers it for images of `shape`.
+/// Throws NetworkError with the path of what is wrong: a geometry that does not fit, a variance that
+/// is negative or not finite, an unknown parameter name, branches of unequal shape, a final map that
+/// is not 1×1 (naming the size reached), or more operations than `kMaxOps`.
+Program lower(const Network& network, ImageShape shape);
+
+constexpr Index kMaxOps = 10'000;
+
+}  // namespace gramtile
