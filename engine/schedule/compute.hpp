@@ -1,0 +1,88 @@
+// One run of the engine: which matrices, which tiles of them, what of each tile. Blocks are fetched
+// and prepared serially, tiles are computed in parallel, results are delivered serially in the order
+// of the plan:
+//
+//   BlockSource → Block → TileTask → packs of pairs → program on lanes → TileResult → TileSink
+//
+// Memory is bounded by ComputeOptions::memory_bytes, whatever the number of examples.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <stop_token>
+#include <string_view>
+#include <vector>
+
+#include "engine/core/index.hpp"
+#include "engine/core/ports.hpp"
+#include "engine/core/tile.hpp"
+#include "engine/network/program.hpp"
+
+namespace gramtile {
+
+struct ComputeOptions {
+  DataType data_type = DataType::kFloat32;
+  int num_threads = 0;  ///< 0: every hardware thread
+  /// Upper bound for what the engine allocates: prepared blocks, live tiles, lane buffers [bytes].
+  std::size_t memory_bytes = std::size_t{2} << 30;
+};
+
+/// Where the images of one matrix come from.
+struct MatrixSources {
+  BlockSource* rows = nullptr;
+  BlockSource* columns = nullptr;  ///< nullptr for symmetric and diagonal matrices
+};
+
+/// What is computed of every tile besides, or instead of, K.
+enum class Derivative {
+  kNone,
+  kGradient,  ///< needs an UpstreamSource; fills TileResult::gradient
+  kJacobian,  ///< fills TileResult::jacobian
+};
+
+struct ComputeRequest {
+  const Program* program = nullptr;
+  const TilePlan* plan = nullptr;
+  std::vector<MatrixSources> sources;  ///< by matrix of the plan
+  std::vector<Index> tiles;            ///< indices into plan->tiles, increasing: what is still to do
+  bool with_kernel = true;
+  Derivative derivative = Derivative::kNone;
+  UpstreamSource* upstream = nullptr;
+};
+
+/// Computes the tiles and delivers each to `sink`, in order. When `stop` is requested, the tiles in
+/// hand are finished and delivered and the call returns early. `on_delivered` is called after each
+/// delivery, from the delivering thread.
+/// Throws what the ports throw; Error(kOther) naming the matrix and entry when a kernel entry is not
+/// finite (float overflow); Error(kUsage) when memory_bytes is too small for a single tile, naming
+/// the least that would do.
+void compute_tiles(const ComputeRequest& request, const ComputeOptions& options, TileSink& sink,
+                   std::stop_token stop = {},
+                   const std::function<void(const Tile&)>& on_delivered = {});
+
+/// What a run will hold in memory at most [bytes].
+struct MemoryPlan {
+  std::size_t block_bytes = 0;      ///< one prepared block (images and variance stacks)
+  std::size_t tile_bytes = 0;       ///< one live tile: results and lane buffers of a thread
+  Index num_cached_blocks = 0;
+  Index num_live_tiles = 0;
+  std::size_t total_bytes = 0;
+};
+
+/// The plan that compute_tiles would follow. Throws like it when memory_bytes is too small.
+MemoryPlan plan_memory(const ComputeRequest& request, const ComputeOptions& options);
+
+/// A tile size that suits the program, the memory bound and the matrices (a multiple of 16, at most
+/// 256; smaller for small N, so that every thread has work).
+Index default_tile_size(const Program& program, std::span<const MatrixSpec> matrices,
+                        const ComputeOptions& options, Derivative derivative);
+
+/// Name of the instruction set in use: "AVX3", "AVX2", …, "EMU128" for the portable build. The
+/// environment variable GRAMTILE_TARGET forces one; Error(kUsage) when the processor lacks it.
+std::string_view instruction_set();
+
+/// Every instruction set that this binary holds and this processor has, best first.
+std::vector<std::string_view> supported_instruction_sets();
+
+}  // namespace gramtile
