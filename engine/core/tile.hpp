@@ -29,7 +29,7 @@ struct Tile {
   Index index = 0;   ///< position in TilePlan::tiles
   Index matrix = 0;  ///< index into TilePlan::matrices
   Index block_row = 0, block_column = 0;  ///< chunk coordinates: rows.start / tile size
-  Range rows, columns;
+  Range rows = {}, columns = {};
 
   bool on_diagonal() const { return block_row == block_column; }  ///< kSymmetric only
 };
