@@ -1,5 +1,6 @@
-// main() of every test executable. GRAMTILE_TARGET forces an instruction set; where the processor or
-// the build lacks it the whole executable answers GRAMTILE_SKIP_CODE, which ctest reports as skipped.
+// main() of every test executable. GRAMTILE_TARGET forces an instruction set; where the processor
+// or the build lacks it the whole executable answers GRAMTILE_SKIP_CODE, which ctest reports as
+// skipped.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 
