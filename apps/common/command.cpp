@@ -1,0 +1,98 @@
+#include "apps/common/command.hpp"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+
+#include "apps/common/exit_codes.hpp"
+#include "engine/core/errors.hpp"
+#include "engine/core/version.hpp"
+
+namespace gramtile::apps {
+namespace {
+
+void print_error(std::string_view name, std::string_view message) {
+  std::string line(message);
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  std::fflush(stdout);
+  fmt::print(stderr, "{}: {}\n", name, line);
+}
+
+std::string quoted(std::string_view argument) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,%@";
+  // '#' needs no quotes inside a word, only where one begins.
+  const auto is_plain = [&](char c) { return c == '#' || kPlain.find(c) != kPlain.npos; };
+  if (!argument.empty() && argument.front() != '#' &&
+      std::all_of(argument.begin(), argument.end(), is_plain)) {
+    return std::string(argument);
+  }
+  std::string text = "'";
+  for (const char c : argument) {
+    if (c == '\'') {
+      text += "'\\''";
+    } else {
+      text += c;
+    }
+  }
+  return text + "'";
+}
+
+}  // namespace
+
+void describe(CLI::App& app, std::string_view examples) {
+  app.set_help_flag("-h,--help", "Print this text");
+  app.set_version_flag("--version", fmt::format("{} {}", app.get_name(), kVersion),
+                       "Print the version");
+  app.get_formatter()->column_width(34);
+  app.footer(fmt::format("\nExamples:\n{}\n{}", examples, exit_code_help()));
+}
+
+bool parse(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+    return true;
+  } catch (const CLI::CallForHelp&) {
+    fmt::print("{}", app.help());
+  } catch (const CLI::CallForVersion& version) {
+    fmt::print("{}\n", version.what());
+  } catch (const CLI::ParseError& error) {
+    throw Error(ErrorKind::kUsage, fmt::format("{}; see {} --help", error.what(), app.get_name()));
+  }
+  return false;
+}
+
+int run_command(std::string_view name, int argc, char** argv, int (*body)(int, char**)) {
+  try {
+    return body(argc, argv);
+  } catch (const Error& error) {
+    print_error(name, error.what());
+    return exit_code(error.kind());
+  } catch (const std::bad_alloc&) {
+    print_error(name, "not enough memory; a smaller --memory or --tile needs less");
+    return exit_code(ErrorKind::kOther);
+  } catch (const std::exception& error) {
+    print_error(name, fmt::format("a bug, please report it: {}", error.what()));
+    return kExitBug;
+  }
+}
+
+std::string command_line(int argc, char** argv, std::string_view with, std::string_view without) {
+  std::string text;
+  bool found = with.empty();
+  for (int i = 0; i < argc; ++i) {
+    if (i > 0 && !without.empty() && argv[i] == without) continue;
+    found = found || argv[i] == with;
+    if (!text.empty()) text += ' ';
+    text += quoted(argv[i]);
+  }
+  if (!found) text.append(" ").append(with);
+  return text;
+}
+
+}  // namespace gramtile::apps

@@ -1,0 +1,88 @@
+#include "apps/common/options.hpp"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <map>
+
+#include "apps/common/units.hpp"
+#include "engine/core/errors.hpp"
+
+namespace gramtile::apps {
+namespace {
+
+// An option whose text goes through `read`, a function that throws Error(kUsage).
+template <typename Read>
+CLI::Option* add_text_option(CLI::App& app, const std::string& name, const std::string& type,
+                             const std::string& description, Read read) {
+  return app
+      .add_option_function<std::string>(
+          name, [read](const std::string& text) { read(text); }, description)
+      ->type_name(type);
+}
+
+DataType parse_data_type(const std::string& text) {
+  if (text == "float32") return DataType::kFloat32;
+  if (text == "float64") return DataType::kFloat64;
+  throw Error(ErrorKind::kUsage, fmt::format("--dtype: '{}' is neither float32 nor float64", text));
+}
+
+void add_input_options(CLI::App& app, ComputeArguments& arguments) {
+  const std::string source = "images: PATH[:/DATASET][#START:STOP]";
+  app.add_option("--network", arguments.network, "a network file (JSON) or a preset's name")
+      ->required()
+      ->type_name("NET");
+  app.add_option("--train", arguments.train, "training " + source)->required()->type_name("SOURCE");
+  app.add_option("--test", arguments.test, "test " + source)->type_name("SOURCE");
+  app.add_option("--out", arguments.out, "the HDF5 file to write")->required()->type_name("FILE");
+}
+
+void add_resource_options(CLI::App& app, ComputeArguments& arguments) {
+  add_text_option(app, "--dtype", "TYPE", "float32 (default) or float64",
+                  [&](const std::string& text) { arguments.data_type = parse_data_type(text); });
+  app.add_option("--tile", arguments.tile_size, "edge of a tile (default: chosen to suit)")
+      ->check(CLI::Range(Index{1}, kMaxTileSize))
+      ->type_name("N");
+  add_text_option(app, "--memory", "SIZE", "upper bound for memory (default 2GiB)",
+                  [&](const std::string& text) { arguments.memory_bytes = parse_bytes(text); });
+  app.add_option("--threads", arguments.num_threads, "number of threads (default: all)")
+      ->check(CLI::Range(1, 4096))
+      ->type_name("N");
+}
+
+void add_run_options(CLI::App& app, ComputeArguments& arguments) {
+  add_text_option(app, "--shard", "r/R", "compute only share r of R (r from 0); see kernel-merge",
+                  [&](const std::string& text) { arguments.shard = parse_shard(text); });
+  auto* const resume =
+      app.add_flag("--resume", arguments.resume, "continue an interrupted run, or start one");
+  app.add_flag("--overwrite", arguments.overwrite, "replace an existing or unfinished output")
+      ->excludes(resume);
+  app.add_flag("--dry-run", arguments.dry_run, "print the plan, write nothing");
+  app.add_flag("--quiet", arguments.quiet, "print nothing but errors");
+}
+
+}  // namespace
+
+void add_compute_options(CLI::App& app, ComputeArguments& arguments) {
+  add_input_options(app, arguments);
+  add_resource_options(app, arguments);
+  add_run_options(app, arguments);
+}
+
+Shard parse_shard(const std::string& text) {
+  Shard shard;
+  const char* const end = text.data() + text.size();
+  const auto [slash, first_error] = std::from_chars(text.data(), end, shard.index);
+  if (first_error == std::errc() && slash != end && *slash == '/') {
+    const auto [rest, second_error] = std::from_chars(slash + 1, end, shard.count);
+    if (second_error == std::errc() && rest == end && shard.index >= 0 &&
+        shard.index < shard.count && shard.count <= 1'000'000) {
+      return shard;
+    }
+  }
+  throw Error(ErrorKind::kUsage,
+              fmt::format("--shard: '{}' is not r/R with 0 <= r < R, for example 0/4", text));
+}
+
+}  // namespace gramtile::apps

@@ -1,0 +1,51 @@
+// The options that mean the same in every command that computes.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "engine/core/index.hpp"
+#include "engine/schedule/compute.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace gramtile::apps {
+
+/// Part `index` of `count` of a run's tiles.
+struct Shard {
+  Index index = 0;
+  Index count = 1;
+};
+
+struct ComputeArguments {
+  std::string network;  ///< a preset's name or a file
+  std::string train, test;
+  std::string out;
+  DataType data_type = DataType::kFloat32;
+  Index tile_size = 0;  ///< 0: chosen to suit
+  std::size_t memory_bytes = std::size_t{2} << 30;
+  int num_threads = 0;  ///< 0: every hardware thread
+  Shard shard;
+  bool resume = false;
+  bool overwrite = false;
+  bool dry_run = false;
+  bool quiet = false;
+
+  ComputeOptions compute_options() const { return {data_type, num_threads, memory_bytes}; }
+};
+
+/// Adds the options above to `app`. `arguments` is filled while `app` parses, and has to live as
+/// long.
+void add_compute_options(CLI::App& app, ComputeArguments& arguments);
+
+/// "0/4" as a shard. Throws Error(kUsage) unless 0 ≤ index < count ≤ 1,000,000.
+Shard parse_shard(const std::string& text);
+
+/// Largest tile that --tile accepts: beyond it a single tile of the jacobian no longer fits
+/// anywhere.
+inline constexpr Index kMaxTileSize = 8192;
+
+}  // namespace gramtile::apps

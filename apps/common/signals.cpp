@@ -1,0 +1,53 @@
+#include "apps/common/signals.hpp"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <csignal>
+
+namespace gramtile::apps {
+namespace {
+
+// A signal that the parent chose to ignore (a background job of a script, nohup) stays ignored.
+bool is_ignored(int signal) {
+  struct sigaction action {};
+  return sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+sigset_t stop_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  if (!is_ignored(SIGINT)) sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  return set;
+}
+
+}  // namespace
+
+StopSignals::StopSignals() {
+  const sigset_t set = stop_signals();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  waiter_ = std::thread([this] { wait(); });
+}
+
+StopSignals::~StopSignals() {
+  finished_ = true;
+  pthread_kill(waiter_.native_handle(), SIGTERM);  // wakes the wait below
+  waiter_.join();
+  const sigset_t set = stop_signals();
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+void StopSignals::wait() {
+  const sigset_t set = stop_signals();
+  for (;;) {
+    int signal = 0;
+    if (sigwait(&set, &signal) != 0) continue;
+    if (finished_) return;
+    if (received_ != 0) ::_exit(128 + signal);
+    received_ = signal;
+    stop_.request_stop();
+  }
+}
+
+}  // namespace gramtile::apps
