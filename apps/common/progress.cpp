@@ -55,22 +55,20 @@ void Progress::advance(Index pairs) {
   if (style_ == ProgressStyle::kNone) return;
   const double now = clock_();
   if (now < next_) return;
-  std::string text = line(now);
+  const std::string text = line(now);
   if (style_ == ProgressStyle::kLines) {
     next_ = now + kLineSeconds;
-    write_(text + "\n");
+    write_(fmt::format("{}\n", text));
     return;
   }
   next_ = now + kTerminalSeconds;
-  const std::size_t width = text.size();
-  text.resize(std::max(width, shown_), ' ');  // covers what a longer line left
-  shown_ = width;
-  write_("\r" + text);
+  write_(fmt::format("\r{:<{}}", text, shown_));  // the width covers what a longer line left
+  shown_ = text.size();
 }
 
 void Progress::clear() {
   if (shown_ == 0) return;
-  write_("\r" + std::string(shown_, ' ') + "\r");
+  write_(fmt::format("\r{:{}}\r", "", shown_));
   shown_ = 0;
 }
 

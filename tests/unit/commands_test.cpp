@@ -1,0 +1,138 @@
+// The commands' shared part: quantities, exit codes, shards, progress, the way a command ends.
+#include <doctest/doctest.h>
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "apps/common/command.hpp"
+#include "apps/common/exit_codes.hpp"
+#include "apps/common/options.hpp"
+#include "apps/common/progress.hpp"
+#include "apps/common/units.hpp"
+
+namespace gramtile::apps {
+namespace {
+
+TEST_CASE("memory sizes are read in binary and decimal units") {
+  CHECK(parse_bytes("4096") == 4096);
+  CHECK(parse_bytes("2GiB") == std::size_t{2} << 30);
+  CHECK(parse_bytes("500MB") == 500'000'000);
+  CHECK(parse_bytes("1.5 kb") == 1500);
+  CHECK(parse_bytes("3k") == 3072);
+  CHECK(parse_bytes("1TiB") == std::size_t{1} << 40);
+}
+
+TEST_CASE("what is not a memory size is refused") {
+  for (const char* const text : {"", "GiB", "-1", "0", "2XB", "1e3", "nan", "inf", "1 2", "9e99GB",
+                                 "99999999999999999999", "0.1"}) {
+    CAPTURE(text);
+    CHECK_THROWS_AS(parse_bytes(text), Error);
+  }
+}
+
+TEST_CASE("quantities are printed for people") {
+  CHECK(format_bytes(917) == "917 B");
+  CHECK(format_bytes(1536) == "1.5 KiB");
+  CHECK(format_bytes(std::uint64_t{3} << 30) == "3.0 GiB");
+  CHECK(format_count(7) == "7");
+  CHECK(format_count(1234567) == "1,234,567");
+  CHECK(format_count(-1234) == "-1,234");
+  CHECK(format_seconds(0.34) == "0.3 s");
+  CHECK(format_seconds(200) == "3 min 20 s");
+  CHECK(format_seconds(7500) == "2 h 05 min");
+  CHECK(format_seconds(90000) == "1 d 1 h");
+}
+
+TEST_CASE("a shard is r/R with r below R") {
+  CHECK(parse_shard("0/4").count == 4);
+  CHECK(parse_shard("3/4").index == 3);
+  for (const char* const text :
+       {"", "1", "4/4", "-1/4", "0/0", "1/", "/2", "1/2x", "a/b", "0/2000000"}) {
+    CAPTURE(text);
+    CHECK_THROWS_AS(parse_shard(text), Error);
+  }
+}
+
+// A progress report on a clock of the test's own.
+struct Recorded {
+  double now = 0;
+  std::vector<std::string> writes;
+
+  Progress start(ProgressStyle style) {
+    return Progress(
+        style, 1000, 0, [this] { return now; },
+        [this](std::string_view text) { writes.emplace_back(text); });
+  }
+};
+
+TEST_CASE("progress is silent for two seconds, then a line every ten") {
+  Recorded recorded;
+  {
+    Progress progress = recorded.start(ProgressStyle::kLines);
+    for (int i = 0; i < 25; ++i) {
+      recorded.now += 1;
+      progress.advance(10);
+    }
+  }
+  REQUIRE(recorded.writes.size() == 3);  // after 2, 12 and 22 s
+  CHECK(recorded.writes[0] == "  2.0 %  10 pairs/s  1 min 38 s left\n");
+  CHECK(recorded.writes[2] == " 22.0 %  10 pairs/s  1 min 18 s left\n");
+}
+
+TEST_CASE("progress on a terminal rewrites one line and takes it away at the end") {
+  Recorded recorded;
+  {
+    Progress progress = recorded.start(ProgressStyle::kTerminal);
+    recorded.now = 3;
+    progress.advance(30);
+  }
+  REQUIRE(recorded.writes.size() == 2);
+  CHECK(recorded.writes[0] == "\r  3.0 %  10 pairs/s  1 min 37 s left");
+  CHECK(recorded.writes[1] == "\r" + std::string(36, ' ') + "\r");
+}
+
+TEST_CASE("quiet progress writes nothing") {
+  Recorded recorded;
+  Progress progress = recorded.start(ProgressStyle::kNone);
+  recorded.now = 100;
+  progress.advance(500);
+  CHECK(recorded.writes.empty());
+}
+
+TEST_CASE("the command that continues is quoted for a shell") {
+  std::vector<std::string> words{"kernel-build", "--train", "my images.npy#0:5", "--overwrite",
+                                 "it's"};
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  const int argc = static_cast<int>(argv.size());
+  CHECK(command_line(argc, argv.data(), "--resume", "--overwrite") ==
+        "kernel-build --train 'my images.npy#0:5' 'it'\\''s' --resume");
+  CHECK(command_line(argc, argv.data(), "--train") ==
+        "kernel-build --train 'my images.npy#0:5' --overwrite 'it'\\''s'");
+}
+
+TEST_CASE("a command ends with the code of its error's kind") {
+  const auto throws_data = [](int, char**) -> int { throw DataError("x.npy", "is empty"); };
+  const auto throws_bug = [](int, char**) -> int { throw std::logic_error("impossible"); };
+  CHECK(run_command("kernel-test", 0, nullptr, throws_data) == 66);
+  CHECK(run_command("kernel-test", 0, nullptr, throws_bug) == kExitBug);
+}
+
+TEST_CASE("every kind of error has the exit code of the table") {
+  CHECK(exit_code(ErrorKind::kOther) == 1);
+  CHECK(exit_code(ErrorKind::kUsage) == 2);
+  CHECK(exit_code(ErrorKind::kIo) == 5);
+  CHECK(exit_code(ErrorKind::kLocked) == 11);
+  CHECK(exit_code(ErrorKind::kResumeRefused) == 12);
+  CHECK(exit_code(ErrorKind::kPartMissing) == 13);
+  CHECK(exit_code(ErrorKind::kUnfinishedRun) == 14);
+  CHECK(exit_code(ErrorKind::kNoSpace) == 28);
+  CHECK(exit_code(ErrorKind::kNetwork) == 65);
+  CHECK(exit_code(ErrorKind::kData) == 66);
+  CHECK(exit_code(ErrorKind::kCannotCreate) == 73);
+  CHECK(exit_code(ErrorKind::kInterrupted) == 130);
+}
+
+}  // namespace
+}  // namespace gramtile::apps
