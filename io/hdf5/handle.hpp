@@ -1,0 +1,47 @@
+// Inside of the HDF5 seam, for its sources only: identifiers that close themselves, the library's
+// error stack silenced and turned into text, and the lock that makes the library safe to share.
+//
+// Debian's serial HDF5 is not thread-safe. Every public call of this folder takes `library_lock()`,
+// so data sets and upstream files may be read from different threads; one object still belongs to
+// one thread at a time.
+#pragma once
+
+#include <hdf5.h>
+
+#include <mutex>
+#include <string>
+#include <utility>
+
+namespace gramtile::hdf5 {
+
+/// Serialises the library. Also prepares it on first use: no printing of errors, no plugins.
+std::unique_lock<std::recursive_mutex> library_lock();
+
+/// The innermost message of the library's error stack, "" when there is none; clears the stack.
+std::string take_library_error();
+
+/// An HDF5 identifier and the call that closes it. Empty when negative.
+class Handle {
+ public:
+  using Close = herr_t (*)(hid_t);
+
+  Handle() = default;
+  Handle(hid_t id, Close close) : id_(id), close_(close) {}
+  Handle(Handle&& other) noexcept
+      : id_(std::exchange(other.id_, H5I_INVALID_HID)), close_(other.close_) {}
+  Handle& operator=(Handle&& other) noexcept {
+    std::swap(id_, other.id_);
+    std::swap(close_, other.close_);
+    return *this;
+  }
+  ~Handle();
+
+  hid_t id() const { return id_; }
+  bool valid() const { return id_ >= 0; }
+
+ private:
+  hid_t id_ = H5I_INVALID_HID;
+  Close close_ = nullptr;
+};
+
+}  // namespace gramtile::hdf5
