@@ -1,24 +1,21 @@
 #include "io/hdf5/file_builder.hpp"
 
 #include <hdf5_hl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <limits>
-#include <system_error>
 #include <utility>
 
 #include "engine/core/errors.hpp"
 #include "io/hdf5/handle.hpp"
+#include "io/hdf5/memory_driver.hpp"
 
 namespace gramtile::hdf5 {
 namespace {
 
 constexpr const char* kImageName = "HDF5 image in memory";
+constexpr hsize_t kAlignedFrom = 64 << 10;  // datasets of this size begin at a page [bytes]
+constexpr hsize_t kAlignment = 4096;
 
 [[noreturn]] void fail(const std::string& object, const std::string& problem) {
   throw Error(ErrorKind::kOther,
@@ -76,44 +73,25 @@ void fill_with_nan(hid_t creation) {
 
 // --- FileImage ----------------------------------------------------------------------------------
 
-FileImage::FileImage(int descriptor, std::vector<RawData> reserved)
-    : descriptor_(descriptor), reserved_(std::move(reserved)) {
-  struct stat status {};
-  if (fstat(descriptor_, &status) != 0) throw IoError(kImageName, "stat", errno);
-  size_bytes_ = static_cast<std::uint64_t>(status.st_size);
+FileImage::FileImage(std::unique_ptr<SparseBytes> bytes, std::vector<RawData> reserved)
+    : bytes_(std::move(bytes)), reserved_(std::move(reserved)) {
   std::ranges::sort(reserved_, {}, &RawData::offset);
 }
 
-FileImage::~FileImage() {
-  if (descriptor_ >= 0) close(descriptor_);
-}
+FileImage::~FileImage() = default;
+FileImage::FileImage(FileImage&&) noexcept = default;
+FileImage& FileImage::operator=(FileImage&&) noexcept = default;
 
-FileImage::FileImage(FileImage&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)),
-      size_bytes_(other.size_bytes_),
-      reserved_(std::move(other.reserved_)) {}
-
-FileImage& FileImage::operator=(FileImage&& other) noexcept {
-  std::swap(descriptor_, other.descriptor_);
-  std::swap(size_bytes_, other.size_bytes_);
-  std::swap(reserved_, other.reserved_);
-  return *this;
-}
+std::uint64_t FileImage::size_bytes() const { return bytes_->size_bytes; }
 
 void FileImage::read(std::uint64_t offset, std::span<std::byte> bytes) const {
-  while (!bytes.empty()) {
-    const ssize_t n = pread(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) throw IoError(kImageName, "read", n < 0 ? errno : EIO);
-    offset += static_cast<std::uint64_t>(n);
-    bytes = bytes.subspan(static_cast<std::size_t>(n));
-  }
+  bytes_->read(offset, bytes);
 }
 
 // --- FileBuilder --------------------------------------------------------------------------------
 
 struct FileBuilder::Impl {
-  int descriptor = -1;
+  std::unique_ptr<SparseBytes> bytes = std::make_unique<SparseBytes>();
   Handle file;
   std::vector<RawData> reserved;
 
@@ -133,27 +111,21 @@ struct FileBuilder::Impl {
 };
 
 FileBuilder::Impl::Impl() {
-  descriptor = memfd_create("gramtile-hdf5-image", MFD_CLOEXEC);
-  if (descriptor < 0) throw IoError(kImageName, "memfd_create", errno);
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_libver_bounds(access.id(), H5F_LIBVER_V110, H5F_LIBVER_V110);
   H5Pset_fclose_degree(access.id(), H5F_CLOSE_STRONG);
-  H5Pset_file_locking(access.id(), false, true);
+  H5Pset_alignment(access.id(), kAlignedFrom, kAlignment);
+  use_memory(access.id(), *bytes);
   const Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
   H5Pset_obj_track_times(creation.id(), false);
   H5Pset_attr_phase_change(creation.id(), 64, 0);
-  const std::string path = "/proc/self/fd/" + std::to_string(descriptor);
-  file = Handle(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.id(), access.id()), H5Fclose);
-  if (!file.valid()) {
-    close(descriptor);
-    fail(kImageName, "cannot be created");
-  }
+  file = checked(H5Fcreate(kImageName, H5F_ACC_TRUNC, creation.id(), access.id()), H5Fclose,
+                 kImageName, "cannot be created");
 }
 
 FileBuilder::Impl::~Impl() {
   const auto lock = library_lock();
   file = Handle();
-  if (descriptor >= 0) close(descriptor);
 }
 
 Handle FileBuilder::Impl::open(const std::string& dataset) const {
@@ -362,7 +334,7 @@ FileImage FileBuilder::finish() {
   const auto lock = library_lock();
   if (H5Fflush(impl_->file.id(), H5F_SCOPE_GLOBAL) < 0) fail(kImageName, "cannot be written");
   impl_->file = Handle();
-  return {std::exchange(impl_->descriptor, -1), std::move(impl_->reserved)};
+  return {std::move(impl_->bytes), std::move(impl_->reserved)};
 }
 
 }  // namespace gramtile::hdf5

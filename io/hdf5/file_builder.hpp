@@ -1,5 +1,5 @@
 // Makes the HDF5 files of a run: everything but the numbers that are computed. The library writes
-// into memory only (a sparse memory file, so a 15 GB matrix costs kilobytes); what it wrote is then
+// into memory only (sparse pages, so a 15 GB matrix costs kilobytes); what it wrote is then
 // copied to disk by io/run through the project's own file calls. So the library never meets a full
 // disk (where 1.10 reports success and crashes at exit), and tests can fail every call of the way.
 //
@@ -19,6 +19,8 @@
 
 namespace gramtile::hdf5 {
 
+class SparseBytes;
+
 /// Where a dataset's raw data lies in the file.
 struct RawData {
   std::string dataset;
@@ -35,20 +37,19 @@ struct RawData {
 /// owner.
 class FileImage {
  public:
-  FileImage(int descriptor, std::vector<RawData> reserved);
+  FileImage(std::unique_ptr<SparseBytes> bytes, std::vector<RawData> reserved);
   ~FileImage();
-  FileImage(FileImage&& other) noexcept;
-  FileImage& operator=(FileImage&& other) noexcept;
+  FileImage(FileImage&&) noexcept;
+  FileImage& operator=(FileImage&&) noexcept;
 
-  std::uint64_t size_bytes() const { return size_bytes_; }
+  std::uint64_t size_bytes() const;
   /// Reserved datasets by ascending offset; their regions do not overlap.
   const std::vector<RawData>& reserved() const { return reserved_; }
-  /// Copies bytes [offset, offset + bytes.size()).
+  /// Copies bytes [offset, offset + bytes.size()); zero where nothing was written.
   void read(std::uint64_t offset, std::span<std::byte> bytes) const;
 
  private:
-  int descriptor_ = -1;
-  std::uint64_t size_bytes_ = 0;
+  std::unique_ptr<SparseBytes> bytes_;
   std::vector<RawData> reserved_;
 };
 
