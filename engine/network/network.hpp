@@ -33,7 +33,7 @@ using Layers = std::vector<Layer>;
 struct Conv2d {
   Index kernel_size = 1;
   Index stride = 1;
-  std::optional<Index> padding;  ///< both sides; empty means "same"
+  std::optional<Index> padding = {};  ///< both sides; empty means "same"
   Index dilation = 1;
   Variance var_weight{.value = 1};
   Variance var_bias{.value = 0};

@@ -84,9 +84,11 @@ struct Program {
 /// Checks the network and lowers it for images of `shape`.
 /// Throws NetworkError with the path of what is wrong: a geometry that does not fit, a variance that
 /// is negative or not finite, an unknown parameter name, branches of unequal shape, a final map that
-/// is not 1×1 (naming the size reached), or more operations than `kMaxOps`.
+/// is not 1×1 (naming the size reached), more operations than `kMaxOps`, layers nested deeper than
+/// `kMaxNesting`.
 Program lower(const Network& network, ImageShape shape);
 
 constexpr Index kMaxOps = 10'000;
+constexpr int kMaxNesting = 64;
 
 }  // namespace gramtile

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 
+#include "engine/core/errors.hpp"
 #include "engine/network/network.hpp"
 
 namespace gramtile {
@@ -25,6 +26,10 @@ Network read_network(const std::string& text, const std::string& name_for_errors
 /// The network in a file, or the preset of that name where no such file exists.
 /// Throws NetworkError (neither exists, naming the presets; or as read_network), IoError.
 Network load_network(const std::string& path_or_preset);
+
+/// `error` with the file it is about at the head of its message and of `where`; for errors of
+/// `lower()`, which knows no files. An empty `file` changes nothing.
+NetworkError in_file(const std::string& file, const NetworkError& error);
 
 /// One line of JSON with every default written out; equal networks give equal text, and
 /// `read_network(to_json(network))` is the same network to the last bit.

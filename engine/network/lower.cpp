@@ -1,0 +1,238 @@
+// The walk over the layer tree: each layer turns the value before it into a new one. Everything
+// that a hostile network can make large (nesting, turns of a repeat, branches) is counted while
+// walking, so that the walk ends after a bounded number of steps.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+#include "engine/core/errors.hpp"
+#include "engine/network/geometry.hpp"
+#include "engine/network/parameter_table.hpp"
+#include "engine/network/path.hpp"
+#include "engine/network/program.hpp"
+
+namespace gramtile {
+namespace {
+
+// Layers, branches and turns of repeats that are looked at; operations have their own bound.
+constexpr Index kMaxSteps = 4 * kMaxOps;
+
+std::string text_of(MapShape shape) { return fmt::format("{}×{}", shape.height, shape.width); }
+
+// softmax(logits), shifted by the largest so that nothing overflows.
+std::vector<double> softmax(const std::vector<double>& logits) {
+  const double largest = *std::max_element(logits.begin(), logits.end());
+  std::vector<double> weights;
+  for (const double logit : logits) {
+    weights.push_back(std::exp(logit - largest));
+  }
+  const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
+  for (double& weight : weights) {
+    weight /= sum;
+  }
+  return weights;
+}
+
+class Lowering {
+ public:
+  Lowering(const Network& network, ImageShape shape) : parameters_(network.parameters) {
+    program_.input = shape;
+    const MapShape map{.height = shape.height, .width = shape.width};
+    program_.values.push_back({.shape = map, .nonnegative = false});
+  }
+
+  Program run(const Layers& layers) {
+    const Path root;
+    program_.output = sequence(layers, "layers", 0, root, 0);
+    check_output();
+    parameters_.resolve(program_);
+    return std::move(program_);
+  }
+
+ private:
+  // `key` names the list in messages: "layers", or empty for a branch, whose path is its own.
+  ValueId sequence(const Layers& layers, std::string_view key, ValueId input, const Path& path,
+                   int nesting) {
+    if (nesting > kMaxNesting) {
+      throw NetworkError(path.text(),
+                         fmt::format("layers are nested more than {} deep", kMaxNesting));
+    }
+    ValueId value = input;
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      const Path here = path.at(key, static_cast<Index>(i));
+      count_step(here);
+      value = std::visit([&](const auto& kind) { return layer(kind, value, here, nesting); },
+                         layers[i].kind);
+    }
+    return value;
+  }
+
+  ValueId layer(const Conv2d& conv, ValueId input, const Path& path, int) {
+    const WindowGeometry geometry = window_geometry(conv, shape_of(input), path);
+    const std::string name = fmt::format("conv{}", num_convs_++);
+    Conv2dOp op{.input = input, .output = 0, .geometry = geometry, .weight = {}, .bias = {}};
+    op.weight = parameters_.use(conv.var_weight, name + ".var_weight", path.at("var_weight"));
+    // A literal 0 means "no bias": nothing to differentiate (docs/mathematics.md, §5).
+    if (conv.var_bias.parameter || conv.var_bias.value != 0) {
+      op.bias = parameters_.use(conv.var_bias, name + ".var_bias", path.at("var_bias"));
+    }
+    return emit(std::move(op), output_shape(geometry, shape_of(input)), is_nonnegative(input),
+                path);
+  }
+
+  ValueId layer(const Relu&, ValueId input, const Path& path, int) {
+    const ReluOp op{.input = input, .output = 0, .relu = program_.num_relus++};
+    return emit(op, shape_of(input), true, path);
+  }
+
+  ValueId layer(const Sequential& sequential, ValueId input, const Path& path, int nesting) {
+    return sequence(sequential.layers, "layers", input, path, nesting + 1);
+  }
+
+  ValueId layer(const Repeat& repeat, ValueId input, const Path& path, int nesting) {
+    if (repeat.times < 1) {
+      throw NetworkError(path.at("times").text(),
+                         fmt::format("must be at least 1, found {}", repeat.times));
+    }
+    ValueId value = input;
+    for (Index turn = 0; turn < repeat.times; ++turn) {
+      count_step(path);
+      value = sequence(repeat.layers, "layers", value, path, nesting + 1);
+    }
+    return value;
+  }
+
+  ValueId layer(const Sum& sum, ValueId input, const Path& path, int nesting) {
+    SumOp op = branches_of(sum.branches, input, path, nesting);
+    op.weights.assign(op.inputs.size(), 1.0);
+    return emit_sum(std::move(op), path);
+  }
+
+  ValueId layer(const Mixture& mixture, ValueId input, const Path& path, int nesting) {
+    check_logits(mixture, path);
+    const Index number = num_mixtures_++;
+    Index first_logit = kNoParameter;
+    for (std::size_t b = 0; b < mixture.logits.size(); ++b) {
+      const Index index =
+          parameters_.add(fmt::format("mixture{}.logit{}", number, b), mixture.logits[b]);
+      first_logit = b == 0 ? index : first_logit;
+    }
+    SumOp op = branches_of(mixture.branches, input, path, nesting);
+    op.weights = softmax(mixture.logits);
+    op.first_logit = first_logit;
+    return emit_sum(std::move(op), path);
+  }
+
+  static void check_logits(const Mixture& mixture, const Path& path) {
+    if (mixture.logits.size() != mixture.branches.size()) {
+      throw NetworkError(path.at("logits").text(),
+                         fmt::format("one for each of the {} branches is needed, found {}",
+                                     mixture.branches.size(), mixture.logits.size()));
+    }
+    for (std::size_t b = 0; b < mixture.logits.size(); ++b) {
+      if (!std::isfinite(mixture.logits[b])) {
+        throw NetworkError(path.at("logits", static_cast<Index>(b)).text(),
+                           fmt::format("must be finite, found {}", mixture.logits[b]));
+      }
+    }
+  }
+
+  SumOp branches_of(const std::vector<Layers>& branches, ValueId input, const Path& path,
+                    int nesting) {
+    if (branches.empty()) {
+      throw NetworkError(path.at("branches").text(), "at least one branch is needed");
+    }
+    SumOp op{.inputs = {}, .output = 0, .weights = {}};
+    for (std::size_t b = 0; b < branches.size(); ++b) {
+      const Path here = path.at("branches", static_cast<Index>(b));
+      count_step(here);
+      op.inputs.push_back(sequence(branches[b], {}, input, here, nesting + 1));
+      if (shape_of(op.inputs[b]) != shape_of(op.inputs[0])) {
+        throw NetworkError(here.text(), fmt::format("gives maps of {}, but branches[0] of {}",
+                                                    text_of(shape_of(op.inputs[b])),
+                                                    text_of(shape_of(op.inputs[0]))));
+      }
+    }
+    return op;
+  }
+
+  ValueId emit_sum(SumOp op, const Path& path) {
+    const MapShape shape = shape_of(op.inputs[0]);
+    const bool nonnegative = std::all_of(op.inputs.begin(), op.inputs.end(),
+                                         [&](ValueId input) { return is_nonnegative(input); });
+    return emit(std::move(op), shape, nonnegative, path);
+  }
+
+  template <class AnyOp>
+  ValueId emit(AnyOp op, MapShape shape, bool nonnegative, const Path& path) {
+    if (static_cast<Index>(program_.ops.size()) == kMaxOps) {
+      throw NetworkError(path.text(),
+                         fmt::format("the network has more than {} operations", kMaxOps));
+    }
+    const ValueId value = static_cast<ValueId>(program_.values.size());
+    op.output = value;
+    program_.ops.emplace_back(std::move(op));
+    program_.values.push_back({.shape = shape, .nonnegative = nonnegative});
+    return value;
+  }
+
+  void count_step(const Path& path) {
+    if (++num_steps_ > kMaxSteps) {
+      throw NetworkError(path.text(), fmt::format("the network has more than {} layers, branches "
+                                                  "and turns of repeats",
+                                                  kMaxSteps));
+    }
+  }
+
+  void check_output() const {
+    const MapShape shape = shape_of(program_.output);
+    if (shape == MapShape{.height = 1, .width = 1}) {
+      return;
+    }
+    const std::string advice =
+        shape.height == shape.width
+            ? fmt::format("; end it with a conv2d of kernel_size {} and padding 0", shape.height)
+            : "";
+    throw NetworkError(
+        "layers", fmt::format("for images of {}×{} the network ends with maps of {}, not 1×1{}",
+                              program_.input.height, program_.input.width, text_of(shape), advice));
+  }
+
+  MapShape shape_of(ValueId value) const {
+    return program_.values[static_cast<std::size_t>(value)].shape;
+  }
+  bool is_nonnegative(ValueId value) const {
+    return program_.values[static_cast<std::size_t>(value)].nonnegative;
+  }
+
+  Program program_;
+  ParameterTable parameters_;
+  Index num_convs_ = 0;
+  Index num_mixtures_ = 0;
+  Index num_steps_ = 0;
+};
+
+void check_images(ImageShape shape) {
+  constexpr Index kMost = kMaxMapPixels;
+  const bool sensible = shape.channels >= 1 && shape.height >= 1 && shape.width >= 1 &&
+                        shape.channels <= kMost && shape.height <= kMost && shape.width <= kMost &&
+                        shape.num_pixels() <= kMost;
+  if (!sensible) {
+    throw NetworkError("",
+                       fmt::format("images of {} channels and {}×{} pixels cannot be used: each "
+                                   "must be at least 1, and at most {} pixels in all",
+                                   shape.channels, shape.height, shape.width, kMost));
+  }
+}
+
+}  // namespace
+
+Program lower(const Network& network, ImageShape shape) {
+  check_images(shape);
+  return Lowering(network, shape).run(network.layers);
+}
+
+}  // namespace gramtile
