@@ -1,0 +1,94 @@
+// Reads files that RunWriter made, finished or not, whole or share; and arrays on disk as the
+// engine's upstream gradient.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/core/ports.hpp"
+#include "io/run/run_file.hpp"
+#include "io/run/run_spec.hpp"
+
+namespace gramtile {
+
+/// Where a tile's numbers are taken from: the computed one, or its mirror image below the diagonal.
+enum class TileSide { kComputed, kMirror };
+
+class RunReader {
+ public:
+  /// Throws DataError when the file is not a run file of this format.
+  explicit RunReader(const std::string& path);
+  ~RunReader();
+  RunReader(RunReader&&) noexcept;
+
+  const std::string& path() const;
+  const RunSpec& spec() const;
+  std::optional<Shard> shard() const;  ///< empty: a whole file
+  bool complete() const;
+  /// Tiles in this file: all of the plan, or the share's.
+  const std::vector<Index>& tiles() const;
+
+  /// Hash that was stored for a tile when the run was finished; 0 before.
+  std::uint64_t stored_hash(Index tile) const;
+  /// Hash of what is in the file now. Equal to stored_hash when nothing was changed.
+  std::uint64_t actual_hash(Index tile) const;
+  /// True when the entries below the diagonal are the transpose of those above, bit for bit, in
+  /// every dataset of this tile. Always true for shares and matrices that are not symmetric.
+  bool mirror_matches(Index tile) const;
+
+  /// K of one tile, [rows, columns] row-major. Requires spec().with_kernel.
+  void read_kernel(Index tile, std::span<double> values, TileSide side = TileSide::kComputed) const;
+  /// ∂K/∂θ of one tile, [P, rows, columns].
+  void read_jacobian(Index tile, std::span<double> values) const;
+  /// One tile's contribution to the gradient, [P].
+  void read_tile_gradient(Index tile, std::span<double> values) const;
+  /// [P]; NaN before the run is finished.
+  std::vector<double> gradient() const;
+
+ private:
+  friend void merge_shards(const std::string&, const std::vector<std::string>&, const RunOptions&);
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// ∂L/∂K from a two-dimensional HDF5 dataset of numbers, read tile by tile.
+class Hdf5Upstream final : public UpstreamSource {
+ public:
+  /// Throws DataError when the dataset is not [num_rows, num_columns] of numbers.
+  Hdf5Upstream(const std::string& file, const std::string& dataset, Index num_rows,
+               Index num_columns);
+  ~Hdf5Upstream() override;
+
+  /// Throws DataError naming the first index whose value is not finite.
+  void read(Range rows, Range columns, std::span<double> values) override;
+  /// Reads everything once: refuses values that are not finite before hours of work, and gives the
+  /// hash for RunSpec::upstream_hash.
+  std::string check_and_hash();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// ∂L/∂K = U·Vᵀ from two datasets, U [num_rows, r] and V [num_columns, r]; the product is made tile
+/// by tile and never exists as a whole.
+class FactorUpstream final : public UpstreamSource {
+ public:
+  /// Throws DataError for other shapes, unequal ranks or values that are not finite.
+  FactorUpstream(const std::string& u_file, const std::string& u_dataset, const std::string& v_file,
+                 const std::string& v_dataset, Index num_rows, Index num_columns);
+  ~FactorUpstream() override;
+
+  void read(Range rows, Range columns, std::span<double> values) override;
+  std::string hash() const;  ///< for RunSpec::upstream_hash
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gramtile

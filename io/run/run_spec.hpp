@@ -1,0 +1,88 @@
+// What a run is: which matrices of which data under which network, and how they are stored. Two
+// runs with equal specs give equal bytes (on any machine, thread count, with any interruption), so
+// a spec is also what a resumed run and merged shards are compared by.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/core/index.hpp"
+#include "engine/core/tile.hpp"
+#include "engine/core/version.hpp"
+#include "engine/schedule/compute.hpp"
+
+namespace gramtile {
+
+/// Shapes of the datasets in the file.
+enum class DatasetLayout {
+  kPlain,  ///< Kxx [N, N], Kxtx [M, N], Kt_diag [M]
+  kCnnGp,  ///< the same with a leading axis of 1, as cnn-gp's scripts read them
+};
+
+/// One set of examples that a run takes images from.
+struct ExampleSet {
+  std::string name;    ///< "train", "validation", "test": names the axes of the matrices
+  std::string source;  ///< as the user named it; stored, not compared
+  std::string hash;    ///< of the pixels, see content_hash()
+  Index num_examples = 0;
+  Index first = 0;                   ///< position of example 0 in its source
+  std::vector<std::int64_t> labels;  ///< [num_examples], or empty
+};
+
+/// Which sets the rows and columns of one matrix come from: indices into RunSpec::sets. Columns are
+/// ignored for kDiagonal; for kSymmetric both are the same.
+struct MatrixAxes {
+  Index rows = 0;
+  Index columns = 0;
+};
+
+struct RunSpec {
+  TilePlan plan;
+  std::vector<MatrixAxes> axes;  ///< by matrix of the plan
+  std::vector<ExampleSet> sets;
+  DataType data_type = DataType::kFloat32;
+  DatasetLayout layout = DatasetLayout::kPlain;
+  bool with_kernel = true;  ///< the matrices themselves are in the file
+  /// kJacobian adds "d" + name, [P, …], for every matrix; kGradient adds `gradient`,
+  /// `tile_gradient`.
+  Derivative derivative = Derivative::kNone;
+
+  std::string network;                       ///< canonical JSON text, without comments
+  std::vector<std::string> parameter_names;  ///< [P]
+  std::vector<double> parameter_values;      ///< [P]
+  std::string upstream_hash;                 ///< of ∂L/∂K for kGradient; empty otherwise
+  std::string instruction_set;
+  int numerics_version = kNumericsVersion;
+
+  // Provenance: stored, never compared. A resumed run keeps that of its first start.
+  std::string upstream;  ///< as the user named it
+  /// The command without what cannot change a byte of the result (--out, --threads, --memory,
+  /// --resume, --overwrite, --shard, --quiet), so that shards and resumed runs agree on it.
+  std::string command;
+  std::string created;  ///< see creation_time()
+};
+
+/// Now in UTC, "2026-01-31T23:59:59Z"; the time in the environment variable SOURCE_DATE_EPOCH
+/// (seconds since 1970) when that is set, for runs that have to agree in every byte.
+std::string creation_time();
+
+/// Everything two runs have to share, by name, in a fixed order: ("data type", "float32"), …
+struct SpecFact {
+  std::string name;
+  std::string value;
+};
+std::vector<SpecFact> facts_of(const RunSpec& spec);
+
+/// 32 hexadecimal digits over the facts: XXH3-128.
+std::string fingerprint_of(const RunSpec& spec);
+
+/// "data type (float32, now float64); parameter conv0.var_weight (2.5, now 2.79)"; "" when equal.
+std::string differences(const std::vector<SpecFact>& before, const std::vector<SpecFact>& now);
+
+/// The spec as JSON text and back. Labels are left out (files keep them as datasets), only their
+/// hash stays. `spec_from_json` throws DataError naming `file`.
+std::string spec_to_json(const RunSpec& spec);
+RunSpec spec_from_json(const std::string& text, const std::string& file);
+
+}  // namespace gramtile
