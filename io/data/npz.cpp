@@ -1,0 +1,64 @@
+#include "io/data/npz.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "engine/core/errors.hpp"
+#include "io/data/array_names.hpp"
+#include "io/data/bad_data.hpp"
+#include "io/data/npy.hpp"
+#include "io/data/raw_array.hpp"
+#include "io/data/zip.hpp"
+
+namespace gramtile {
+namespace {
+
+constexpr std::string_view kEnding = ".npy";
+
+// Member "X.npy" is the array "X".
+std::vector<std::string> array_names(const std::vector<ZipMember>& members) {
+  std::vector<std::string> names;
+  for (const ZipMember& member : members) {
+    if (!member.name.ends_with(kEnding)) continue;
+    names.push_back(member.name.substr(0, member.name.size() - kEnding.size()));
+  }
+  return names;
+}
+
+RawArray open_array(const SharedBytes& bytes, const std::vector<ZipMember>& members,
+                    const std::string& key, std::uint64_t in_memory_bytes) {
+  const auto member = std::find_if(members.begin(), members.end(), [&](const ZipMember& m) {
+    return m.name == key + std::string(kEnding);
+  });
+  return parse_npy(
+      open_zip_member(bytes, *member, bytes->name() + ":/" + printable(key), in_memory_bytes));
+}
+
+}  // namespace
+
+std::unique_ptr<ImageReader> open_npz(const SharedBytes& bytes, const std::string& key,
+                                      DatasetRole role, std::uint64_t in_memory_bytes) {
+  const std::vector<ZipMember> members = read_zip_directory(bytes);
+  const std::vector<std::string> names = array_names(members);
+  const auto images = key.empty() ? choose_images(names, role) : std::optional(key);
+  if (!images) {
+    throw DataError(bytes->name(), "which array holds the images? Name one behind ':/' (found: " +
+                                       list_names(names) + ")");
+  }
+  if (std::find(names.begin(), names.end(), *images) == names.end()) {
+    throw DataError(bytes->name(),
+                    "expected an array '" + printable(*images) + "', found: " + list_names(names));
+  }
+  RawArray pixels = open_array(bytes, members, *images, in_memory_bytes);
+  std::optional<RawArray> labels;
+  if (const auto name = choose_labels(names, *images)) {
+    labels = open_array(bytes, members, *name, in_memory_bytes);
+    // Targets of a regression go by the same names; they are no labels.
+    if (labels->shape.size() != 1 || !labels->type.is_integer()) labels.reset();
+  }
+  return open_raw_images(std::move(pixels), std::move(labels));
+}
+
+}  // namespace gramtile
