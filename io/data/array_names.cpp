@@ -33,14 +33,10 @@ std::optional<std::string> choose_images(std::span<const std::string> names, Dat
   return only;
 }
 
-std::optional<std::string> choose_labels(std::span<const std::string> names,
-                                         const std::string& images) {
+std::vector<std::string> label_names(const std::string& images) {
   const auto underscore = images.find('_');
   const std::string ending = underscore == std::string::npos ? "" : images.substr(underscore);
-  for (const std::string& name : {"labels" + ending, "y" + ending}) {
-    if (name != images && contains(names, name)) return name;
-  }
-  return std::nullopt;
+  return {"labels" + ending, "y" + ending};
 }
 
 std::string list_names(std::span<const std::string> names) {

@@ -15,9 +15,9 @@ namespace gramtile {
 /// nothing.
 std::optional<std::string> choose_images(std::span<const std::string> names, DatasetRole role);
 
-/// The labels beside array `images`: "labels" or "y", with the same ending ("x_train": "y_train").
-std::optional<std::string> choose_labels(std::span<const std::string> names,
-                                         const std::string& images);
+/// What the labels beside array `images` may be called, in the order to try: "labels", "y", with
+/// the same ending ("x_train": "labels_train", "y_train").
+std::vector<std::string> label_names(const std::string& images);
 
 /// "X, Z, labels", shortened when there are many.
 std::string list_names(std::span<const std::string> names);

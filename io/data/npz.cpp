@@ -36,6 +36,19 @@ RawArray open_array(const SharedBytes& bytes, const std::vector<ZipMember>& memb
       open_zip_member(bytes, *member, bytes->name() + ":/" + printable(key), in_memory_bytes));
 }
 
+std::optional<RawArray> open_labels(const SharedBytes& bytes, const std::vector<ZipMember>& members,
+                                    const std::string& images, std::uint64_t in_memory_bytes) {
+  const std::vector<std::string> present = array_names(members);
+  for (const std::string& name : label_names(images)) {
+    if (std::find(present.begin(), present.end(), name) == present.end()) continue;
+    RawArray labels = open_array(bytes, members, name, in_memory_bytes);
+    // Targets of a regression go by the same names; they are no labels.
+    if (labels.shape.size() != 1 || !labels.type.is_integer()) break;
+    return labels;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::unique_ptr<ImageReader> open_npz(const SharedBytes& bytes, const std::string& key,
@@ -52,13 +65,7 @@ std::unique_ptr<ImageReader> open_npz(const SharedBytes& bytes, const std::strin
                     "expected an array '" + printable(*images) + "', found: " + list_names(names));
   }
   RawArray pixels = open_array(bytes, members, *images, in_memory_bytes);
-  std::optional<RawArray> labels;
-  if (const auto name = choose_labels(names, *images)) {
-    labels = open_array(bytes, members, *name, in_memory_bytes);
-    // Targets of a regression go by the same names; they are no labels.
-    if (labels->shape.size() != 1 || !labels->type.is_integer()) labels.reset();
-  }
-  return open_raw_images(std::move(pixels), std::move(labels));
+  return open_raw_images(std::move(pixels), open_labels(bytes, members, *images, in_memory_bytes));
 }
 
 }  // namespace gramtile

@@ -11,7 +11,7 @@
 namespace gramtile {
 
 /// Images of the member `key`, or of the one that choose_images() finds when `key` is empty; labels
-/// as choose_labels() finds them. Throws DataError.
+/// by label_names(). Throws DataError.
 std::unique_ptr<ImageReader> open_npz(const SharedBytes& bytes, const std::string& key,
                                       DatasetRole role,
                                       std::uint64_t in_memory_bytes = kUnpackInMemoryBytes);

@@ -8,6 +8,7 @@
 #include "io/data/cifar.hpp"
 #include "io/data/dataset.hpp"
 #include "io/data/folders.hpp"
+#include "io/data/hdf5_images.hpp"
 #include "io/data/idx.hpp"
 #include "io/data/image_reader.hpp"
 #include "io/data/npy.hpp"
@@ -68,11 +69,11 @@ std::unique_ptr<ImageReader> open_reader(const SourceSpec& spec, DatasetRole rol
     case Format::kCifar:
       return open_cifar({std::move(bytes)});
     case Format::kHdf5:
-      break;
+      return open_hdf5_images(spec.path, spec.dataset, role);
     case Format::kIdx:
       return open_idx_file(spec.path, in_memory_bytes);
   }
-  throw DataError(bytes->name(), "HDF5");
+  return nullptr;  // every format has returned
 }
 
 }  // namespace

@@ -221,7 +221,7 @@ std::vector<ZipMember> read_zip_directory(const SharedBytes& bytes) {
     members.push_back(read_entry(*bytes, entries, directory, at));
     if (!names.insert(members.back().name).second) {
       refuse_data(bytes->name(), members.back().entry_offset, "each member once",
-                  "'" + printable(members.back().name) + "' again");
+                  fmt::format("'{}' again", printable(members.back().name)));
     }
   }
   check(at == entries.size(), *bytes, directory.offset + at,

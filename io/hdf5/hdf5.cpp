@@ -220,6 +220,11 @@ const std::vector<Index>& Dataset::shape() const { return impl_->shape; }
 ElementType Dataset::type() const { return impl_->type; }
 Index Dataset::num_elements() const { return impl_->num_elements; }
 
+std::uint64_t Dataset::stored_bytes() const {
+  const auto lock = library_lock();
+  return H5Dget_storage_size(impl_->dataset.id());
+}
+
 void Dataset::Impl::read(std::span<const Range> ranges, hid_t memory_type, void* values,
                          std::size_t num_values) const {
   if (ranges.size() != shape.size())

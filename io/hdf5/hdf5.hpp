@@ -47,6 +47,9 @@ class Dataset {
   const std::vector<Index>& shape() const;  ///< empty for a scalar
   ElementType type() const;
   Index num_elements() const;  ///< product of the shape; checked not to overflow
+  /// Bytes of the file that hold the elements: less than their size when compressed or when parts
+  /// were never written.
+  std::uint64_t stored_bytes() const;
 
   /// The hyperslab `ranges` (one per axis), row-major, converted to double. Requires a numeric type
   /// and ranges within the shape (DataError otherwise); values.size() = product of the sizes.
