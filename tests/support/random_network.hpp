@@ -1,0 +1,48 @@
+// Random nested networks that fit their images, and random images, from a seed alone: the same seed
+// gives the same case on every machine (no std:: distributions).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/network/network.hpp"
+#include "engine/network/program.hpp"
+
+namespace gramtile::test {
+
+/// Numbers from a seed: splitmix64.
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : state_(seed) {}
+
+  std::uint64_t bits();
+  double uniform();                         ///< [0, 1)
+  double uniform(double low, double high);  ///< [low, high)
+  Index integer(Index low, Index high);     ///< low … high, both included
+  bool chance(double probability);
+  double normal();  ///< mean 0, variance 1 (Box–Muller)
+
+ private:
+  std::uint64_t state_;
+};
+
+struct RandomCase {
+  Network network;
+  ImageShape shape;  ///< 1 to 3 channels, 4 to 9 pixels an axis, not always square
+
+  Program program() const { return lower(network, shape); }
+};
+
+/// Convolutions of every geometry (even kernels, strides, dilations, integer and "same" padding),
+/// relu, sequential, repeat, sum (with identities) and mixture, nested up to three deep, with
+/// numbers and with named, shared, scaled and fixed parameters. Ends with a map of 1×1.
+RandomCase random_case(std::uint64_t seed);
+
+/// An image of normal pixels; about every fourth image has a black patch, every fourth has no
+/// negative pixel.
+std::vector<double> random_image(Random& random, ImageShape shape);
+
+/// The program with `parameter` changed by `delta`, everything derived from it included.
+Program with_shifted_parameter(Program program, Index parameter, double delta);
+
+}  // namespace gramtile::test
