@@ -35,7 +35,6 @@ void add_input_options(CLI::App& app, ComputeArguments& arguments) {
       ->type_name("NET");
   app.add_option("--train", arguments.train, "training " + source)->required()->type_name("SOURCE");
   app.add_option("--test", arguments.test, "test " + source)->type_name("SOURCE");
-  app.add_option("--out", arguments.out, "the HDF5 file to write")->required()->type_name("FILE");
 }
 
 void add_resource_options(CLI::App& app, ComputeArguments& arguments) {
@@ -54,20 +53,30 @@ void add_resource_options(CLI::App& app, ComputeArguments& arguments) {
 void add_run_options(CLI::App& app, ComputeArguments& arguments) {
   add_text_option(app, "--shard", "r/R", "compute only share r of R (r from 0); see kernel-merge",
                   [&](const std::string& text) { arguments.shard = parse_shard(text); });
-  auto* const resume =
-      app.add_flag("--resume", arguments.resume, "continue an interrupted run, or start one");
-  app.add_flag("--overwrite", arguments.overwrite, "replace an existing or unfinished output")
-      ->excludes(resume);
   app.add_flag("--dry-run", arguments.dry_run, "print the plan, write nothing");
-  app.add_flag("--quiet", arguments.quiet, "print nothing but errors");
 }
 
 }  // namespace
 
+void add_output_options(CLI::App& app, ComputeArguments& arguments) {
+  app.add_option("--out", arguments.out, "the HDF5 file to write")->required()->type_name("FILE");
+  auto* const resume =
+      app.add_flag("--resume", arguments.resume, "continue an interrupted run, or start one");
+  app.add_flag("--overwrite", arguments.overwrite, "replace an existing or unfinished output")
+      ->excludes(resume);
+  app.add_flag("--quiet", arguments.quiet, "print nothing but errors");
+}
+
 void add_compute_options(CLI::App& app, ComputeArguments& arguments) {
   add_input_options(app, arguments);
+  add_output_options(app, arguments);
   add_resource_options(app, arguments);
   add_run_options(app, arguments);
+}
+
+StartMode start_mode(const ComputeArguments& arguments) {
+  if (arguments.resume) return StartMode::kResume;
+  return arguments.overwrite ? StartMode::kOverwrite : StartMode::kCreate;
 }
 
 Shard parse_shard(const std::string& text) {

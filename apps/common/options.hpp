@@ -6,19 +6,13 @@
 #include <string>
 
 #include "engine/core/index.hpp"
-#include "engine/schedule/compute.hpp"
+#include "io/run/run_file.hpp"
 
 namespace CLI {
 class App;
 }
 
 namespace gramtile::apps {
-
-/// Part `index` of `count` of a run's tiles.
-struct Shard {
-  Index index = 0;
-  Index count = 1;
-};
 
 struct ComputeArguments {
   std::string network;  ///< a preset's name or a file
@@ -28,18 +22,22 @@ struct ComputeArguments {
   Index tile_size = 0;  ///< 0: chosen to suit
   std::size_t memory_bytes = std::size_t{2} << 30;
   int num_threads = 0;  ///< 0: every hardware thread
-  Shard shard;
+  std::optional<Shard> shard;
   bool resume = false;
   bool overwrite = false;
   bool dry_run = false;
   bool quiet = false;
-
-  ComputeOptions compute_options() const { return {data_type, num_threads, memory_bytes}; }
 };
 
 /// Adds the options above to `app`. `arguments` is filled while `app` parses, and has to live as
 /// long.
 void add_compute_options(CLI::App& app, ComputeArguments& arguments);
+
+/// Those of them that say where a result goes: --out, --resume, --overwrite, --quiet.
+void add_output_options(CLI::App& app, ComputeArguments& arguments);
+
+/// What --resume and --overwrite ask of RunWriter.
+StartMode start_mode(const ComputeArguments& arguments);
 
 /// "0/4" as a shard. Throws Error(kUsage) unless 0 ≤ index < count ≤ 1,000,000.
 Shard parse_shard(const std::string& text);

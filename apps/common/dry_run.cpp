@@ -1,0 +1,121 @@
+#include "apps/common/dry_run.hpp"
+
+#include <fmt/format.h>
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <stop_token>
+#include <thread>
+
+#include "apps/common/execute.hpp"
+#include "apps/common/units.hpp"
+#include "engine/core/errors.hpp"
+
+namespace gramtile::apps {
+namespace {
+
+constexpr Index kCalibrationTile = 32;
+constexpr Index kCalibrationBlocks = 16;  // at most 16 × 16 tiles of each matrix
+constexpr double kCalibrationSeconds = 1;
+
+class DiscardingSink final : public TileSink {
+ public:
+  void write(const TileResult&) override {}
+};
+
+// The cost of a gradient does not depend on the upstream's values.
+class OnesUpstream final : public UpstreamSource {
+ public:
+  void read(Range, Range, std::span<double> values) override {
+    std::fill(values.begin(), values.end(), 1.0);
+  }
+};
+
+// The job's matrices, cut down to their first rows and columns.
+TilePlan corner_of(const TilePlan& plan) {
+  std::vector<MatrixSpec> matrices = plan.matrices;
+  for (MatrixSpec& matrix : matrices) {
+    matrix.num_rows = std::min(matrix.num_rows, kCalibrationTile * kCalibrationBlocks);
+    matrix.num_columns = std::min(matrix.num_columns, kCalibrationTile * kCalibrationBlocks);
+  }
+  return plan_tiles(std::move(matrices), std::min(kCalibrationTile, plan.tile_size));
+}
+
+std::string free_space(const std::string& out) {
+  std::string folder = std::filesystem::path(out).parent_path();
+  struct statvfs info {};
+  if (statvfs(folder.empty() ? "." : folder.c_str(), &info) != 0) return "unknown";
+  return format_bytes(static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize);
+}
+
+int num_threads(const ComputeOptions& options) {
+  return options.num_threads > 0 ? options.num_threads
+                                 : static_cast<int>(std::thread::hardware_concurrency());
+}
+
+void print_line(const char* name, const std::string& value) {
+  fmt::print("{:<9} {}\n", name, value);
+}
+
+}  // namespace
+
+double measure_rate(const Job& job) {
+  const TilePlan corner = corner_of(job.spec.plan);
+  OnesUpstream upstream;
+  DiscardingSink sink;
+  ComputeRequest request = job.compute_request();
+  request.plan = &corner;
+  request.upstream = &upstream;
+  for (const Tile& tile : corner.tiles) request.tiles.push_back(tile.index);
+  std::stop_source stop;
+  Index pairs = 0;
+  const auto start = std::chrono::steady_clock::now();
+  const auto elapsed = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  compute_tiles(request, job.options, sink, stop.get_token(), [&](const Tile& tile) {
+    pairs += corner.num_pairs(tile);
+    if (elapsed() > kCalibrationSeconds) stop.request_stop();
+  });
+  return static_cast<double>(pairs) / std::max(elapsed(), 1e-9);
+}
+
+void print_plan(const Job& job, const ComputeArguments& arguments) {
+  const TilePlan& plan = job.spec.plan;
+  const Program& program = job.inputs.program;
+  const Range tiles = tiles_of(plan, arguments.shard);
+  const Index pairs = num_pairs(plan, tiles);
+  ComputeRequest request = job.compute_request();
+  for (Index t = tiles.start; t < tiles.stop; ++t) request.tiles.push_back(t);
+  const MemoryPlan memory = plan_memory(request, job.options);
+  const double rate = measure_rate(job);
+
+  print_line("network", fmt::format("{}: {} operations, {} parameters", arguments.network,
+                                    program.ops.size(), program.parameters.size()));
+  print_line("matrices",
+             fmt::format("{} in {}", describe_matrices(plan), name_of(job.spec.data_type)));
+  print_line(
+      "tiles",
+      fmt::format("{} of {}×{}{}", format_count(tiles.size()), plan.tile_size, plan.tile_size,
+                  arguments.shard ? fmt::format(", share {}/{} of {}", arguments.shard->index,
+                                                arguments.shard->count,
+                                                format_count(static_cast<Index>(plan.tiles.size())))
+                                  : ""));
+  print_line("pairs", format_count(pairs));
+  print_line("disk", fmt::format("{} for {} ({} free)",
+                                 format_bytes(output_bytes(job.spec, arguments.shard)),
+                                 arguments.out, free_space(arguments.out)));
+  print_line("memory",
+             fmt::format("{} of {}: {} tiles of {} at a time, {} blocks of {} cached",
+                         format_bytes(memory.total_bytes), format_bytes(arguments.memory_bytes),
+                         memory.num_live_tiles, format_bytes(memory.tile_bytes),
+                         memory.num_cached_blocks, format_bytes(memory.block_bytes)));
+  print_line("speed",
+             fmt::format("{} pairs/s with {} on {} threads", format_count(static_cast<Index>(rate)),
+                         job.spec.instruction_set, num_threads(job.options)));
+  print_line("time", fmt::format("about {}", format_seconds(static_cast<double>(pairs) / rate)));
+}
+
+}  // namespace gramtile::apps

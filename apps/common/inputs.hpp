@@ -1,0 +1,50 @@
+// What goes into a run: the network and the data sets, opened and checked against one another.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "apps/common/options.hpp"
+#include "engine/network/network.hpp"
+#include "engine/network/program.hpp"
+#include "io/data/dataset.hpp"
+
+namespace gramtile::apps {
+
+/// One data source of the command line. Sources that were not given have an empty text.
+struct SourceArgument {
+  std::string name;  ///< "train", "validation", "test"
+  std::string text;
+  DatasetRole role = DatasetRole::kTrain;
+};
+
+struct InputSet {
+  std::string name;
+  std::unique_ptr<Dataset> data;
+};
+
+struct Inputs {
+  Network network;
+  Program program;
+  std::vector<InputSet> sets;  ///< those that were given, in the order asked for; never empty
+
+  /// Position of a set, or −1.
+  Index find(std::string_view name) const;
+};
+
+/// Opens the sources and lowers the network for the images' shape; at least one source is given.
+/// `network_name` heads the messages about the network; `unpack_bytes` as in DatasetOptions. Throws
+/// NetworkError, and DataError when two sets have images of different shapes, besides what the
+/// readers throw.
+Inputs open_inputs(Network network, const std::string& network_name,
+                   std::span<const SourceArgument> sources, std::uint64_t unpack_bytes);
+
+/// Looks at the output before any work: throws Error(kUsage) when it is one of the files that are
+/// read (`sources` as the user wrote them; it would be replaced), and Error(kCannotCreate) when it
+/// exists and may be neither replaced nor continued. RunWriter looks again, and closer.
+void check_output(const ComputeArguments& arguments, std::span<const std::string> sources);
+
+}  // namespace gramtile::apps

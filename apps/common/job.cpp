@@ -1,0 +1,145 @@
+#include "apps/common/job.hpp"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <string_view>
+#include <utility>
+
+#include "apps/common/command.hpp"
+#include "apps/common/memory.hpp"
+#include "io/network/network_json.hpp"
+#include "io/run/content_hash.hpp"
+#include "io/run/read_run.hpp"
+
+namespace gramtile::apps {
+namespace {
+
+// The default tile must not depend on the machine: shares and resumed runs have to agree on it.
+constexpr int kThreadsForTileSize = 8;
+
+Index size_of(const Inputs& inputs, Index set) {
+  return inputs.sets[static_cast<std::size_t>(set)].data->num_examples();
+}
+
+void add_matrix(const Inputs& inputs, const MatrixRequest& wanted, RunSpec& spec,
+                std::vector<MatrixSpec>& matrices) {
+  const Index rows = inputs.find(wanted.rows);
+  const Index columns = wanted.columns.empty() ? rows : inputs.find(wanted.columns);
+  if (rows < 0 || columns < 0) return;
+  MatrixSpec matrix{.name = wanted.name, .kind = wanted.kind, .num_rows = size_of(inputs, rows)};
+  matrix.num_columns = wanted.kind == MatrixKind::kDiagonal ? 1 : size_of(inputs, columns);
+  matrices.push_back(std::move(matrix));
+  spec.axes.push_back({.rows = rows, .columns = columns});
+}
+
+// --tile, or that of the run to be continued, or one that suits.
+Index choose_tile_size(const ComputeArguments& arguments, const Job& job,
+                       std::span<const MatrixSpec> matrices) {
+  if (arguments.tile_size > 0) return arguments.tile_size;
+  if (arguments.resume) {
+    for (const std::string& path : {RunWriter::partial_path(arguments.out), arguments.out}) {
+      try {
+        return RunReader(path).spec().plan.tile_size;
+      } catch (const Error&) {  // not there, or not ours: RunWriter will say what is wrong
+      }
+    }
+  }
+  ComputeOptions options = job.options;
+  options.num_threads = kThreadsForTileSize;
+  return default_tile_size(job.inputs.program, matrices, options, job.spec.derivative);
+}
+
+void describe_network(Job& job) {
+  job.spec.network = to_json(job.inputs.network);
+  for (const Parameter& parameter : job.inputs.program.parameters) {
+    job.spec.parameter_names.push_back(parameter.name);
+    job.spec.parameter_values.push_back(parameter.value);
+  }
+}
+
+void describe_sets(Job& job) {
+  for (const InputSet& set : job.inputs.sets) {
+    ExampleSet example_set;
+    example_set.name = set.name;
+    example_set.source = set.data->description();
+    example_set.num_examples = set.data->num_examples();
+    example_set.first = set.data->range().start;
+    example_set.labels = set.data->labels().value_or(std::vector<std::int64_t>{});
+    job.spec.sets.push_back(std::move(example_set));
+  }
+}
+
+}  // namespace
+
+ComputeRequest Job::compute_request() const {
+  ComputeRequest request;
+  request.program = &inputs.program;
+  request.plan = &spec.plan;
+  for (std::size_t m = 0; m < spec.axes.size(); ++m) {
+    const auto data = [&](Index set) {
+      return inputs.sets[static_cast<std::size_t>(set)].data.get();
+    };
+    const bool cross = spec.plan.matrices[m].kind == MatrixKind::kCross;
+    request.sources.push_back(
+        {.rows = data(spec.axes[m].rows), .columns = cross ? data(spec.axes[m].columns) : nullptr});
+  }
+  request.with_kernel = spec.with_kernel;
+  request.derivative = spec.derivative;
+  request.upstream = upstream.get();
+  return request;
+}
+
+Job plan_job(Inputs inputs, const JobRequest& request, const ComputeArguments& arguments) {
+  Job job;
+  job.inputs = std::move(inputs);
+  job.options = {.data_type = arguments.data_type,
+                 .num_threads = arguments.num_threads,
+                 .memory_bytes = share_memory(arguments.memory_bytes).engine_bytes};
+  RunSpec& spec = job.spec;
+  spec.data_type = arguments.data_type;
+  spec.layout = request.layout;
+  spec.with_kernel = request.with_kernel;
+  spec.derivative = request.derivative;
+  spec.instruction_set = instruction_set();
+  spec.command = request.command;
+  spec.created = creation_time();
+  std::vector<MatrixSpec> matrices;
+  for (const MatrixRequest& wanted : request.matrices) {
+    add_matrix(job.inputs, wanted, spec, matrices);
+  }
+  const Index tile_size = choose_tile_size(arguments, job, matrices);
+  spec.plan = plan_tiles(std::move(matrices), tile_size);
+  describe_network(job);
+  describe_sets(job);
+  return job;
+}
+
+void hash_inputs(Job& job) {
+  for (std::size_t i = 0; i < job.spec.sets.size(); ++i) {
+    job.spec.sets[i].hash = content_hash(*job.inputs.sets[i].data);
+  }
+}
+
+std::string stored_command(int argc, char** argv) {
+  constexpr std::array<std::string_view, 4> kWithValue{"--out", "--threads", "--memory", "--shard"};
+  constexpr std::array<std::string_view, 3> kFlags{"--resume", "--overwrite", "--quiet"};
+  const auto is_one_of = [](const auto& names, std::string_view argument) {
+    return std::find(names.begin(), names.end(), argument.substr(0, argument.find('='))) !=
+           names.end();
+  };
+  std::string name = std::filesystem::path(argv[0]).filename();
+  std::vector<char*> kept{name.data()};
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (is_one_of(kFlags, argument)) continue;
+    if (!is_one_of(kWithValue, argument)) {
+      kept.push_back(argv[i]);
+    } else if (argument.find('=') == argument.npos) {
+      ++i;  // its value
+    }
+  }
+  return command_line(static_cast<int>(kept.size()), kept.data());
+}
+
+}  // namespace gramtile::apps

@@ -1,0 +1,55 @@
+// One run put together: what is stored (RunSpec), what is computed (ComputeRequest) and with what
+// (ComputeOptions). kernel-build and kernel-grad differ only in the matrices and the derivative.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/common/inputs.hpp"
+#include "apps/common/options.hpp"
+#include "engine/core/ports.hpp"
+#include "engine/core/tile.hpp"
+#include "engine/schedule/compute.hpp"
+#include "io/run/run_spec.hpp"
+
+namespace gramtile::apps {
+
+/// One matrix by the names of its sets; `columns` is empty for a symmetric or diagonal one.
+struct MatrixRequest {
+  std::string name;  ///< "Kxx"
+  MatrixKind kind = MatrixKind::kSymmetric;
+  std::string rows, columns;
+};
+
+/// Matrices over sets that were not given are left out.
+struct JobRequest {
+  std::vector<MatrixRequest> matrices;
+  DatasetLayout layout = DatasetLayout::kPlain;
+  bool with_kernel = true;
+  Derivative derivative = Derivative::kNone;
+  std::string command;  ///< see stored_command()
+};
+
+struct Job {
+  Inputs inputs;
+  std::unique_ptr<UpstreamSource> upstream;  ///< kernel-grad only
+  RunSpec spec;
+  ComputeOptions options;
+
+  Index num_rows() const { return spec.plan.matrices.front().num_rows; }
+  Index num_columns() const { return spec.plan.matrices.front().num_columns; }
+  /// Points into this job; `tiles` is left to the caller.
+  ComputeRequest compute_request() const;
+};
+
+/// Plans the tiles and fills the spec, but for the hashes.
+Job plan_job(Inputs inputs, const JobRequest& request, const ComputeArguments& arguments);
+
+/// Reads every pixel once: hashes for the spec, and any bad pixel is found before the work begins.
+void hash_inputs(Job& job);
+
+/// The command without what cannot change a byte of the result, as RunSpec::command has it.
+std::string stored_command(int argc, char** argv);
+
+}  // namespace gramtile::apps

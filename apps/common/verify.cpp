@@ -1,0 +1,223 @@
+// Tolerances: the engine promises K to within 1e-12 (float64) and 5e-6 (float32), relative to
+// sqrt(K_ii·K_jj), and ∂K/∂θ to within 1e-10 and 2e-5 of the parameter's largest entry. The bound
+// |K_ij| ≤ sqrt(K_ii·K_jj) compares three such numbers: twice the promise.
+#include "apps/common/verify.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <span>
+#include <utility>
+
+namespace gramtile::apps {
+namespace {
+
+constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+
+double kernel_tolerance(DataType type) { return type == DataType::kFloat32 ? 5e-6 : 1e-12; }
+
+const MatrixSpec& matrix_of(const TilePlan& plan, const Tile& tile) {
+  return plan.matrices[static_cast<std::size_t>(tile.matrix)];
+}
+
+std::size_t num_entries(const Tile& tile) {
+  return static_cast<std::size_t>(tile.rows.size() * tile.columns.size());
+}
+
+// The first thing that went wrong with each check; a tile adds to it while the file is read.
+class Checks {
+ public:
+  void pass(const std::string& check, std::string detail = {}) {
+    find(check).detail = std::move(detail);
+  }
+  void fail(const std::string& check, bool damaged, const std::string& detail) {
+    Finding& finding = find(check);
+    if (!finding.passed) return;
+    finding = {.check = check, .passed = false, .damaged = damaged, .detail = detail};
+  }
+  std::vector<Finding> take() { return std::move(findings_); }
+
+ private:
+  Finding& find(const std::string& check) {
+    for (Finding& finding : findings_) {
+      if (finding.check == check) return finding;
+    }
+    findings_.push_back({.check = check, .passed = true, .damaged = false, .detail = {}});
+    return findings_.back();
+  }
+
+  std::vector<Finding> findings_;
+};
+
+// K(x, x) of every example of every set, as far as the file has it; kUnknown elsewhere.
+using Diagonals = std::vector<std::vector<double>>;
+
+Diagonals read_diagonals(const RunReader& reader) {
+  const RunSpec& spec = reader.spec();
+  Diagonals diagonals;
+  for (const ExampleSet& set : spec.sets) {
+    diagonals.emplace_back(static_cast<std::size_t>(set.num_examples), kUnknown);
+  }
+  std::vector<double> values;
+  for (const Index t : reader.tiles()) {
+    const Tile& tile = spec.plan.tiles[static_cast<std::size_t>(t)];
+    const MatrixKind kind = matrix_of(spec.plan, tile).kind;
+    const bool symmetric = kind == MatrixKind::kSymmetric && tile.on_diagonal();
+    if (!symmetric && kind != MatrixKind::kDiagonal) continue;
+    values.resize(num_entries(tile));
+    reader.read_kernel(t, values);
+    const auto set =
+        static_cast<std::size_t>(spec.axes[static_cast<std::size_t>(tile.matrix)].rows);
+    const Index step = symmetric ? tile.columns.size() + 1 : 1;
+    for (Index i = 0; i < tile.rows.size(); ++i) {
+      diagonals[set][static_cast<std::size_t>(tile.rows.start + i)] =
+          values[static_cast<std::size_t>(i * step)];
+    }
+  }
+  return diagonals;
+}
+
+class FileCheck {
+ public:
+  explicit FileCheck(const RunReader& reader) : reader_(reader), spec_(reader.spec()) {
+    if (spec_.with_kernel) diagonals_ = read_diagonals(reader);
+  }
+
+  std::vector<Finding> run(const std::function<void(const Tile&)>& on_tile) {
+    check_complete();
+    for (const Index t : reader_.tiles()) {
+      const Tile& tile = spec_.plan.tiles[static_cast<std::size_t>(t)];
+      check_stored(tile);
+      if (spec_.with_kernel) check_kernel(tile);
+      if (spec_.derivative == Derivative::kJacobian) check_jacobian(tile);
+      on_tile(tile);
+    }
+    if (spec_.derivative == Derivative::kGradient) check_gradient();
+    return checks_.take();
+  }
+
+ private:
+  std::string place(const Tile& tile, Index row, Index column) const {
+    const MatrixSpec& matrix = matrix_of(spec_.plan, tile);
+    if (matrix.kind == MatrixKind::kDiagonal) {
+      return fmt::format("{}[{}]", matrix.name, tile.rows.start + row);
+    }
+    return fmt::format("{}[{}, {}]", matrix.name, tile.rows.start + row,
+                       tile.columns.start + column);
+  }
+
+  void check_complete() {
+    const std::size_t num_tiles = reader_.tiles().size();
+    checks_.pass("complete", fmt::format("{} tiles", num_tiles));
+    if (!reader_.complete()) {
+      checks_.fail("complete", true, "the run is not finished; continue it with --resume");
+    }
+  }
+
+  void check_stored(const Tile& tile) {
+    checks_.pass("hashes");
+    checks_.pass("symmetry");
+    if (reader_.complete() && reader_.stored_hash(tile.index) != reader_.actual_hash(tile.index)) {
+      checks_.fail("hashes", true, fmt::format("the tile at {} was changed", place(tile, 0, 0)));
+    }
+    if (!reader_.mirror_matches(tile.index)) {
+      checks_.fail("symmetry", true,
+                   fmt::format("the mirror image of the tile at {} differs", place(tile, 0, 0)));
+    }
+  }
+
+  void check_kernel(const Tile& tile) {
+    const MatrixKind kind = matrix_of(spec_.plan, tile).kind;
+    const MatrixAxes& axes = spec_.axes[static_cast<std::size_t>(tile.matrix)];
+    const auto& row_diagonal = diagonals_[static_cast<std::size_t>(axes.rows)];
+    const auto& column_diagonal =
+        diagonals_[static_cast<std::size_t>(kind == MatrixKind::kCross ? axes.columns : axes.rows)];
+    values_.resize(num_entries(tile));
+    reader_.read_kernel(tile.index, values_);
+    checks_.pass("finite");
+    checks_.pass("diagonal");
+    checks_.pass("bound");
+    std::size_t at = 0;
+    for (Index i = 0; i < tile.rows.size(); ++i) {
+      const double kii = row_diagonal[static_cast<std::size_t>(tile.rows.start + i)];
+      for (Index j = 0; j < tile.columns.size(); ++j) {
+        const double value = values_[at++];
+        if (!std::isfinite(value)) {
+          checks_.fail("finite", false, fmt::format("{} is {}", place(tile, i, j), value));
+        } else if (kind == MatrixKind::kDiagonal) {
+          check_variance(tile, i, value);
+        } else {
+          check_entry(tile, i, j, value, kii,
+                      column_diagonal[static_cast<std::size_t>(tile.columns.start + j)]);
+        }
+      }
+    }
+  }
+
+  void check_variance(const Tile& tile, Index row, double value) {
+    if (value < 0) {
+      checks_.fail("diagonal", false, fmt::format("{} is {}", place(tile, row, row), value));
+    }
+  }
+
+  void check_entry(const Tile& tile, Index i, Index j, double value, double kii, double kjj) {
+    const bool symmetric = matrix_of(spec_.plan, tile).kind == MatrixKind::kSymmetric;
+    if (symmetric && tile.rows.start + i == tile.columns.start + j) check_variance(tile, i, value);
+    const double bound = std::sqrt(kii) * std::sqrt(kjj);  // NaN where unknown: never exceeded
+    if (std::abs(value) > bound * (1 + 2 * kernel_tolerance(spec_.data_type))) {
+      checks_.fail("bound", false,
+                   fmt::format("{} is {:.9g}, more than sqrt(K_ii K_jj) = {:.9g}",
+                               place(tile, i, j), value, bound));
+    }
+  }
+
+  void check_jacobian(const Tile& tile) {
+    checks_.pass("finite");
+    values_.resize(num_entries(tile) * spec_.parameter_names.size());
+    reader_.read_jacobian(tile.index, values_);
+    for (std::size_t at = 0; at < values_.size(); ++at) {
+      if (std::isfinite(values_[at])) continue;
+      const auto entry = static_cast<Index>(at % num_entries(tile));
+      checks_.fail(
+          "finite", false,
+          fmt::format("d{} by {} is {}",
+                      place(tile, entry / tile.columns.size(), entry % tile.columns.size()),
+                      spec_.parameter_names[at / num_entries(tile)], values_[at]));
+    }
+  }
+
+  // A share holds contributions only: their sum is made when the shares are merged.
+  void check_gradient() {
+    if (reader_.shard() || !reader_.complete()) return;
+    std::vector<double> sum(spec_.parameter_names.size(), 0.0), part(sum.size());
+    for (const Index t : reader_.tiles()) {
+      reader_.read_tile_gradient(t, part);
+      for (std::size_t p = 0; p < sum.size(); ++p) sum[p] += part[p];
+    }
+    checks_.pass("gradient", fmt::format("{} parameters", sum.size()));
+    const std::vector<double> gradient = reader_.gradient();
+    for (std::size_t p = 0; p < sum.size(); ++p) {
+      if (std::isfinite(sum[p]) && gradient[p] == sum[p]) continue;
+      checks_.fail("gradient", false,
+                   fmt::format("{} is {}, but its tiles add up to {}", spec_.parameter_names[p],
+                               gradient[p], sum[p]));
+    }
+  }
+
+  const RunReader& reader_;
+  const RunSpec& spec_;
+  Diagonals diagonals_;
+  std::vector<double> values_;
+  Checks checks_;
+};
+
+}  // namespace
+
+std::vector<Finding> check_file(const RunReader& reader,
+                                const std::function<void(const Tile&)>& on_tile) {
+  return FileCheck(reader).run(on_tile);
+}
+
+}  // namespace gramtile::apps
