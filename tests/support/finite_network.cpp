@@ -7,40 +7,58 @@
 namespace gramtile::test {
 namespace {
 
-/// [channels, H, W]
+/// [H·W, channels]
 struct Activations {
   Index channels;
   MapShape shape;
   std::vector<double> values;
 
-  double* channel(Index c) { return values.data() + c * shape.num_pixels(); }
-  const double* channel(Index c) const { return values.data() + c * shape.num_pixels(); }
+  double* pixel(Index p) { return values.data() + p * channels; }
+  const double* pixel(Index p) const { return values.data() + p * channels; }
 };
 
-// One output channel: bias + Σ over input channels and taps of weight · input, zeros outside.
-// `weights`: [channels in, k, k]
-void convolve(const WindowGeometry& g, const Activations& in, std::span<const double> weights,
-              double bias, MapShape shape, double* out) {
-  for (Index row = 0; row < shape.height; ++row) {
-    for (Index column = 0; column < shape.width; ++column) {
-      double sum = bias;
-      for (Index i = 0; i < g.kernel_size; ++i) {
-        for (Index j = 0; j < g.kernel_size; ++j) {
-          const Index r = row * g.stride - g.pad_low + i * g.dilation;
-          const Index s = column * g.stride - g.pad_low + j * g.dilation;
-          if (r < 0 || r >= in.shape.height || s < 0 || s >= in.shape.width) {
-            continue;
-          }
-          const Index pixel = r * in.shape.width + s;
-          for (Index c = 0; c < in.channels; ++c) {
-            const Index tap = (c * g.kernel_size + i) * g.kernel_size + j;
-            sum += weights[static_cast<std::size_t>(tap)] * in.channel(c)[pixel];
-          }
-        }
-      }
-      out[row * shape.width + column] = sum;
+// [C, H, W] → [H·W, C]
+Activations from_image(ImageShape shape, std::span<const double> image) {
+  Activations result{shape.channels, {shape.height, shape.width}, {}};
+  for (Index p = 0; p < shape.num_pixels(); ++p) {
+    for (Index c = 0; c < shape.channels; ++c) {
+      result.values.push_back(image[static_cast<std::size_t>(c * shape.num_pixels() + p)]);
     }
   }
+  return result;
+}
+
+// out += Σ over channels in of weight · in; `weights`: [channels in, channels out]
+void add_tap(std::span<const double> in, const double* weights, std::span<double> out) {
+  for (const double value : in) {
+    for (double& sum : out) {
+      sum += value * *weights++;
+    }
+  }
+}
+
+// bias + Σ over taps and input channels, zeros outside the image.
+// `weights`: [k·k, channels in, channels out]
+Activations convolve(const WindowGeometry& g, const Activations& in,
+                     const std::vector<double>& weights, const std::vector<double>& biases,
+                     MapShape shape) {
+  const Index width = static_cast<Index>(biases.size());
+  Activations out{width, shape, {}};
+  for (Index p = 0; p < shape.num_pixels(); ++p) {
+    out.values.insert(out.values.end(), biases.begin(), biases.end());
+    for (Index tap = 0; tap < g.kernel_size * g.kernel_size; ++tap) {
+      const Index row = p / shape.width * g.stride - g.pad_low + tap / g.kernel_size * g.dilation;
+      const Index column =
+          p % shape.width * g.stride - g.pad_low + tap % g.kernel_size * g.dilation;
+      if (row >= 0 && row < in.shape.height && column >= 0 && column < in.shape.width) {
+        const double* pixel = in.pixel(row * in.shape.width + column);
+        add_tap({pixel, static_cast<std::size_t>(in.channels)},
+                weights.data() + tap * in.channels * width,
+                {out.pixel(p), static_cast<std::size_t>(width)});
+      }
+    }
+  }
+  return out;
 }
 
 class FiniteNetwork {
@@ -71,22 +89,17 @@ class FiniteNetwork {
     const Index fan_in = op.geometry.kernel_size * op.geometry.kernel_size * images[0].channels;
     const double weight_scale = std::sqrt(op.weight.value / static_cast<double>(fan_in));
     const double bias_scale = std::sqrt(op.bias.value);
-    std::vector<Activations> outputs;
-    for (std::size_t n = 0; n < images.size(); ++n) {
-      const std::size_t size = static_cast<std::size_t>(width_ * shape.num_pixels());
-      outputs.push_back({width_, shape, std::vector<double>(size)});
+    std::vector<double> weights(static_cast<std::size_t>(fan_in * width_));
+    for (double& weight : weights) {
+      weight = weight_scale * random_.normal();
     }
-    std::vector<double> weights(static_cast<std::size_t>(fan_in));
-    for (Index c = 0; c < width_; ++c) {
-      for (double& weight : weights) {
-        weight = weight_scale * random_.normal();
-      }
-      const double bias = bias_scale * random_.normal();
-      for (std::size_t n = 0; n < images.size(); ++n) {
-        convolve(op.geometry, images[n], weights, bias, shape, outputs[n].channel(c));
-      }
+    std::vector<double> biases(static_cast<std::size_t>(width_));
+    for (double& bias : biases) {
+      bias = bias_scale * random_.normal();
     }
-    images = std::move(outputs);
+    for (Activations& image : images) {
+      image = convolve(op.geometry, image, weights, biases, shape);
+    }
   }
 
   const Program& program_;
@@ -107,11 +120,7 @@ double mean_product(const Activations& a, const Activations& b) {
 EmpiricalCovariance sample_covariance(const Program& program, Index width,
                                       std::span<const double> x, std::span<const double> y,
                                       Random& random) {
-  const MapShape shape{.height = program.input.height, .width = program.input.width};
-  std::vector<Activations> images;
-  for (const std::span<const double> image : {x, y}) {
-    images.push_back({program.input.channels, shape, {image.begin(), image.end()}});
-  }
+  std::vector<Activations> images{from_image(program.input, x), from_image(program.input, y)};
   FiniteNetwork(program, width, random).run(images);
   return {.xy = mean_product(images[0], images[1]),
           .xx = mean_product(images[0], images[0]),

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
+#include <string>
 #include <utility>
 
 #include "engine/network/geometry.hpp"
@@ -185,8 +185,18 @@ Index Random::integer(Index low, Index high) {
 bool Random::chance(double probability) { return uniform() < probability; }
 
 double Random::normal() {
-  const double radius = std::sqrt(-2 * std::log(1 - uniform()));
-  return radius * std::cos(2 * std::numbers::pi * uniform());
+  if (spare_) {
+    return *std::exchange(spare_, std::nullopt);
+  }
+  double u, v, square;
+  do {
+    u = uniform(-1, 1);
+    v = uniform(-1, 1);
+    square = u * u + v * v;
+  } while (square >= 1 || square == 0);
+  const double factor = std::sqrt(-2 * std::log(square) / square);
+  spare_ = v * factor;
+  return u * factor;
 }
 
 RandomCase random_case(std::uint64_t seed) {

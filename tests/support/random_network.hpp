@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "engine/network/network.hpp"
@@ -20,10 +21,11 @@ class Random {
   double uniform(double low, double high);  ///< [low, high)
   Index integer(Index low, Index high);     ///< low … high, both included
   bool chance(double probability);
-  double normal();  ///< mean 0, variance 1 (Box–Muller)
+  double normal();  ///< mean 0, variance 1 (Marsaglia's polar method)
 
  private:
   std::uint64_t state_;
+  std::optional<double> spare_;  // normals come in pairs
 };
 
 struct RandomCase {
