@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Builds the fuzz targets and runs each for SECONDS: tests/fuzz/run.sh SECONDS [TARGET…]
+# (TARGET: idx_fuzz, gzip_fuzz, npy_fuzz, npz_fuzz, cifar_fuzz, network_fuzz, source_spec_fuzz; all
+# by default). Prints one line with the number of runs per target. Fails at the end when any target
+# had a finding; what triggers it is kept in build/fuzz/findings. Corpora grow in build/fuzz/corpus.
+set -euo pipefail
+
+if [[ $# -lt 1 || ! $1 =~ ^[0-9]+$ ]]; then
+  sed -n '2,5s/^# //p' "$0" >&2
+  exit 2
+fi
+seconds=$1
+shift
+cd "$(dirname "$0")/../.."
+build=build/fuzz
+targets=("$@")
+if [[ ${#targets[@]} -eq 0 ]]; then
+  for source in tests/fuzz/*_fuzz.cpp; do targets+=("$(basename "$source" .cpp)"); done
+fi
+
+mkdir -p build
+cmake --preset fuzz >"$build.log" 2>&1 || { cat "$build.log"; exit 1; }
+cmake --build "$build" --target "${targets[@]}" --parallel "$(nproc)" >"$build.log" 2>&1 ||
+  { cat "$build.log"; exit 1; }
+python3 tests/fuzz/make_seeds.py "$build/seeds"
+mkdir -p "$build/findings"
+
+# Inputs of 8 KiB reach everything; a single allocation past 128 MiB, 1 GiB in all or 10 s for one
+# input are findings.
+limits=(-max_len=8192 -malloc_limit_mb=128 -rss_limit_mb=1024 -timeout=10)
+failed=0
+for target in "${targets[@]}"; do
+  corpus=$build/corpus/$target
+  log=$build/$target.log
+  mkdir -p "$corpus"
+  dictionary=()
+  [[ -f tests/fuzz/$target.dict ]] && dictionary=(-dict="tests/fuzz/$target.dict")
+  if "$build/tests/fuzz/$target" "${limits[@]}" "${dictionary[@]}" -max_total_time="$seconds" \
+    -print_final_stats=1 -artifact_prefix="$build/findings/$target-" "$corpus" \
+    "$build/seeds/$target" >"$log" 2>&1; then
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+    coverage=$(grep -o 'cov: [0-9]*' "$log" | tail -n 1)
+    echo "$target: $runs runs in $seconds s, ${coverage/cov:/edges covered:}, no finding"
+  else
+    failed=1
+    echo "$target: FINDING, see $log and $build/findings" >&2
+    grep -m 1 -E 'ERROR|runtime error|terminate' "$log" >&2 || tail -n 5 "$log" >&2
+  fi
+done
+exit $failed
