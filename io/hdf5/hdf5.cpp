@@ -175,6 +175,8 @@ struct Dataset::Impl {
 
   void read(std::span<const Range> ranges, hid_t memory_type, void* values,
             std::size_t num_values) const;
+  void read_integers(std::span<const Range> ranges, hid_t memory_type, void* values,
+                     std::size_t num_values) const;
 };
 
 Dataset File::dataset(const std::string& given_name) const {
@@ -262,11 +264,20 @@ void Dataset::read(std::span<const Range> ranges, std::span<double> values) cons
   impl_->read(ranges, H5T_NATIVE_DOUBLE, values.data(), values.size());
 }
 
-void Dataset::read(std::span<const Range> ranges, std::span<std::int64_t> values) const {
+void Dataset::Impl::read_integers(std::span<const Range> ranges, hid_t memory_type, void* values,
+                                  std::size_t num_values) const {
   const auto lock = library_lock();
-  if (impl_->type.kind != ElementClass::kInteger)
-    fail(impl_->path, impl_->name, "holds " + impl_->type.name() + " values; integers expected");
-  impl_->read(ranges, H5T_NATIVE_INT64, values.data(), values.size());
+  if (type.kind != ElementClass::kInteger)
+    fail(path, name, "holds " + type.name() + " values; integers expected");
+  read(ranges, memory_type, values, num_values);
+}
+
+void Dataset::read(std::span<const Range> ranges, std::span<std::int64_t> values) const {
+  impl_->read_integers(ranges, H5T_NATIVE_INT64, values.data(), values.size());
+}
+
+void Dataset::read(std::span<const Range> ranges, std::span<std::uint64_t> values) const {
+  impl_->read_integers(ranges, H5T_NATIVE_UINT64, values.data(), values.size());
 }
 
 std::vector<std::string> Dataset::read_strings(Index max_count) const {

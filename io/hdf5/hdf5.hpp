@@ -56,6 +56,7 @@ class Dataset {
   void read(std::span<const Range> ranges, std::span<double> values) const;
   /// The same as integers. Floating-point datasets are refused.
   void read(std::span<const Range> ranges, std::span<std::int64_t> values) const;
+  void read(std::span<const Range> ranges, std::span<std::uint64_t> values) const;
   /// A one-dimensional dataset of strings, fixed or variable length. At most `max_count` of them.
   std::vector<std::string> read_strings(Index max_count = 1 << 20) const;
 

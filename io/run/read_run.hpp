@@ -15,15 +15,13 @@
 
 namespace gramtile {
 
-/// Where a tile's numbers are taken from: the computed one, or its mirror image below the diagonal.
-enum class TileSide { kComputed, kMirror };
-
 class RunReader {
  public:
   /// Throws DataError when the file is not a run file of this format.
   explicit RunReader(const std::string& path);
   ~RunReader();
   RunReader(RunReader&&) noexcept;
+  RunReader& operator=(RunReader&&) noexcept;
 
   const std::string& path() const;
   const RunSpec& spec() const;
@@ -40,8 +38,10 @@ class RunReader {
   /// every dataset of this tile. Always true for shares and matrices that are not symmetric.
   bool mirror_matches(Index tile) const;
 
+  /// The tile as it is stored (io/run/tile_map.hpp); its hash is actual_hash().
+  std::vector<std::byte> read_packed(Index tile) const;
   /// K of one tile, [rows, columns] row-major. Requires spec().with_kernel.
-  void read_kernel(Index tile, std::span<double> values, TileSide side = TileSide::kComputed) const;
+  void read_kernel(Index tile, std::span<double> values) const;
   /// ∂K/∂θ of one tile, [P, rows, columns].
   void read_jacobian(Index tile, std::span<double> values) const;
   /// One tile's contribution to the gradient, [P].
@@ -50,7 +50,6 @@ class RunReader {
   std::vector<double> gradient() const;
 
  private:
-  friend void merge_shards(const std::string&, const std::vector<std::string>&, const RunOptions&);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
@@ -78,13 +77,15 @@ class Hdf5Upstream final : public UpstreamSource {
 /// by tile and never exists as a whole.
 class FactorUpstream final : public UpstreamSource {
  public:
-  /// Throws DataError for other shapes, unequal ranks or values that are not finite.
+  /// Throws DataError for other shapes or unequal ranks.
   FactorUpstream(const std::string& u_file, const std::string& u_dataset, const std::string& v_file,
                  const std::string& v_dataset, Index num_rows, Index num_columns);
   ~FactorUpstream() override;
 
+  /// Reads the rows of U and V that it needs; throws DataError for values that are not finite.
   void read(Range rows, Range columns, std::span<double> values) override;
-  std::string hash() const;  ///< for RunSpec::upstream_hash
+  /// Reads both once, like Hdf5Upstream's.
+  std::string check_and_hash();
 
  private:
   struct Impl;

@@ -1,0 +1,127 @@
+#include "io/run/background_writer.hpp"
+
+#include <chrono>
+#include <utility>
+
+#include "io/run/content_hash.hpp"
+#include "io/run/tile_io.hpp"
+
+namespace gramtile {
+
+BackgroundWriter::BackgroundWriter(const RunSpec& spec, const TileMap& map, File& file,
+                                   Journal& journal, const RunOptions& options)
+    : spec_(spec), map_(map), file_(file), journal_(journal), options_(options), thread_([this] {
+        run();
+      }) {}
+
+BackgroundWriter::~BackgroundWriter() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stop_wanted_ = true;
+    queue_.clear();
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void BackgroundWriter::rethrow_failure() {
+  if (failure_) std::rethrow_exception(failure_);
+}
+
+void BackgroundWriter::push(Index tile, std::vector<std::byte> packed) {
+  std::unique_lock lock(mutex_);
+  const std::size_t bytes = packed.size();
+  changed_.wait(lock, [&] {
+    return failure_ || queue_.empty() || queued_bytes_ + bytes <= options_.queue_bytes;
+  });
+  rethrow_failure();
+  queue_.push_back({tile, std::move(packed)});
+  queued_bytes_ += bytes;
+  lock.unlock();
+  changed_.notify_all();
+}
+
+void BackgroundWriter::commit() {
+  std::unique_lock lock(mutex_);
+  commit_wanted_ = true;
+  changed_.notify_all();
+  changed_.wait(lock, [&] { return failure_ || (!commit_wanted_ && queue_.empty() && !busy_); });
+  rethrow_failure();
+}
+
+void BackgroundWriter::stop() {
+  commit();
+  {
+    const std::lock_guard lock(mutex_);
+    stop_wanted_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void BackgroundWriter::write(const Item& item) {
+  const JournalRecord record{item.tile, hash64(item.packed)};
+  write_packed(spec_, map_, item.tile, item.packed, file_);
+  pending_.push_back(record);
+  written_.push_back(record);
+}
+
+// Data first, and durable, then the journal that vouches for it.
+void BackgroundWriter::commit_pending() {
+  if (pending_.empty()) return;
+  file_.sync_data();
+  journal_.append(pending_);
+  pending_.clear();
+}
+
+void BackgroundWriter::run() {
+  using Clock = std::chrono::steady_clock;
+  const auto period = std::chrono::duration_cast<Clock::duration>(
+      std::chrono::duration<double>(options_.seconds_per_commit));
+  auto next_commit = Clock::now() + period;
+  std::unique_lock lock(mutex_);
+  const auto has_work = [&] { return stop_wanted_ || !queue_.empty() || commit_wanted_; };
+  while (true) {
+    if (pending_.empty()) {
+      changed_.wait(lock, has_work);
+    } else {
+      changed_.wait_until(lock, next_commit, has_work);
+    }
+    if (stop_wanted_) return;
+    const bool idle_commit = queue_.empty() && commit_wanted_;
+    Item item{-1, {}};
+    if (!queue_.empty()) {
+      item = std::move(queue_.front());
+      queue_.pop_front();
+      queued_bytes_ -= item.packed.size();
+    }
+    busy_ = true;
+    lock.unlock();
+    changed_.notify_all();
+    std::exception_ptr failure;
+    try {
+      if (item.tile >= 0) {
+        if (pending_.empty()) next_commit = Clock::now() + period;
+        write(item);
+      }
+      const bool due = Clock::now() >= next_commit ||
+                       static_cast<Index>(pending_.size()) >= options_.tiles_per_commit;
+      if (idle_commit || due) commit_pending();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    lock.lock();
+    busy_ = false;
+    // Cleared only by a commit that began with an empty queue; a push in between keeps the wish.
+    if (idle_commit && queue_.empty()) commit_wanted_ = false;
+    if (failure) {
+      failure_ = failure;
+      changed_.notify_all();
+      return;
+    }
+    changed_.notify_all();
+  }
+}
+
+}  // namespace gramtile

@@ -1,0 +1,195 @@
+#include "io/run/read_run.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "engine/core/errors.hpp"
+#include "io/hdf5/hdf5.hpp"
+#include "io/run/content_hash.hpp"
+#include "io/run/run_image.hpp"
+#include "io/run/tile_io.hpp"
+
+namespace gramtile {
+namespace {
+
+Index whole_number(const std::vector<double>& values, std::size_t i) {
+  return static_cast<Index>(values.at(i));
+}
+
+std::optional<Shard> read_shard(const hdf5::File& file) {
+  const auto values = file.number_attribute("shard");
+  if (!values) return std::nullopt;
+  const bool valid = values->size() == 2 && (*values)[0] >= 0 && (*values)[0] < (*values)[1] &&
+                     (*values)[1] <= 1e9;
+  if (!valid) throw DataError(file.path(), "attribute `shard` is damaged");
+  return Shard{whole_number(*values, 0), whole_number(*values, 1)};
+}
+
+RunSpec read_spec(const hdf5::File& file) {
+  const auto format = file.string_attribute("format");
+  if (!format || !format->starts_with("gramtile "))
+    throw DataError(file.path(), "was not written by this program (no attribute `format`)");
+  const auto version = file.number_attribute("format_version");
+  if (!version || version->size() != 1 || (*version)[0] != 1)
+    throw DataError(file.path(), "is of another format version; expected 1");
+  const auto text = file.string_attribute("run");
+  if (!text) throw DataError(file.path(), "attribute `run` is missing");
+  RunSpec spec = spec_from_json(*text, file.path());
+  for (ExampleSet& set : spec.sets) {
+    const std::string name = set.name + "_labels";
+    if (!file.has_dataset(name)) continue;
+    const hdf5::Dataset labels = file.dataset(name);
+    const Range all{0, set.num_examples};
+    set.labels.resize(static_cast<std::size_t>(set.num_examples));
+    labels.read(std::span(&all, 1), set.labels);
+  }
+  if (file.string_attribute("fingerprint") != fingerprint_of(spec))
+    throw DataError(file.path(), "the description of the run or its labels are damaged");
+  return spec;
+}
+
+/// Where this file keeps its datasets: sizes follow from the spec, offsets are the file's own, so
+/// that files of another version of the library are read as well.
+std::vector<hdf5::RawData> read_places(const hdf5::File& file, const RunSpec& spec,
+                                       std::optional<Shard> shard, std::uint64_t file_bytes) {
+  std::vector<hdf5::RawData> places = build_image(spec, shard).reserved();
+  for (hdf5::RawData& place : places) {
+    const hdf5::Dataset dataset = file.dataset(place.dataset);
+    if (!place.nan_type) continue;  // hashes and the mark are read through the library
+    const auto offset = dataset.number_attribute("offset");
+    const bool valid =
+        offset && offset->size() == 1 && (*offset)[0] >= 0 &&
+        (*offset)[0] + static_cast<double>(place.num_bytes) <= static_cast<double>(file_bytes) &&
+        dataset.type().name() == name_of(*place.nan_type);
+    if (!valid)
+      throw DataError(file.path() + ":/" + place.dataset,
+                      "does not lie where its attribute `offset` says; the file is damaged or cut");
+    place.offset = static_cast<std::uint64_t>((*offset)[0]);
+  }
+  return places;
+}
+
+std::vector<std::int64_t> read_integers(const hdf5::Dataset& dataset) {
+  std::vector<Range> all;
+  for (const Index extent : dataset.shape()) all.push_back({0, extent});
+  std::vector<std::int64_t> values(static_cast<std::size_t>(dataset.num_elements()));
+  dataset.read(all, values);
+  return values;
+}
+
+void to_doubles(DataType type, std::span<const std::byte> bytes, std::span<double> values) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (type == DataType::kFloat32) {
+      float value;
+      std::memcpy(&value, &bytes[i * sizeof value], sizeof value);
+      values[i] = value;
+    } else {
+      std::memcpy(&values[i], &bytes[i * sizeof(double)], sizeof(double));
+    }
+  }
+}
+
+}  // namespace
+
+struct RunReader::Impl {
+  hdf5::File hdf5;
+  File file;
+  RunSpec spec;
+  std::optional<Shard> shard;
+  TileMap map;
+  std::vector<Index> tiles;
+  std::vector<std::uint64_t> hashes;
+  bool complete = false;
+
+  explicit Impl(const std::string& path)
+      : hdf5(path),
+        file(posix_file_system(), path, OpenMode::kRead),
+        spec(read_spec(hdf5)),
+        shard(read_shard(hdf5)),
+        map(spec, shard,
+            read_places(hdf5, spec, shard, static_cast<std::uint64_t>(file.status().size_bytes))),
+        tiles(static_cast<std::size_t>(map.tiles().size())) {
+    std::iota(tiles.begin(), tiles.end(), map.tiles().start);
+    const std::vector<std::int64_t> mark = read_integers(hdf5.dataset(kCompleteName));
+    complete = mark.size() == 1 && mark[0] == 1;
+    if (tiles.empty()) return;
+    hashes = read_hashes(hdf5.dataset(kTileHashName));
+  }
+
+  std::vector<std::uint64_t> read_hashes(const hdf5::Dataset& dataset) const {
+    if (dataset.num_elements() != static_cast<Index>(tiles.size()))
+      throw DataError(hdf5.path(), "`tile_hash` does not have one entry per tile");
+    std::vector<std::uint64_t> values(tiles.size());
+    const Range all{0, static_cast<Index>(tiles.size())};
+    dataset.read(std::span(&all, 1), std::span(values));
+    return values;
+  }
+
+  std::size_t position(Index tile) const {
+    return static_cast<std::size_t>(tile - map.tiles().start);
+  }
+
+  /// Entries of chunk number `plane` of a packed tile, as double.
+  void read_plane(Index tile, std::size_t plane, std::span<const std::byte> packed,
+                  std::span<double> values) const {
+    const Tile& t = map.tile(tile);
+    const ChunkShape chunk = chunk_shape(spec.plan, t.matrix);
+    const std::size_t element = size_in_bytes(spec.data_type);
+    const std::size_t chunk_bytes = chunk.num_entries() * element;
+    std::vector<std::byte> entries(values.size() * element);
+    unpad(t, chunk, element, packed.subspan(plane * chunk_bytes, chunk_bytes), entries);
+    to_doubles(spec.data_type, entries, values);
+  }
+};
+
+RunReader::RunReader(const std::string& path) : impl_(std::make_unique<Impl>(path)) {}
+RunReader::~RunReader() = default;
+RunReader::RunReader(RunReader&&) noexcept = default;
+RunReader& RunReader::operator=(RunReader&&) noexcept = default;
+
+const std::string& RunReader::path() const { return impl_->hdf5.path(); }
+const RunSpec& RunReader::spec() const { return impl_->spec; }
+std::optional<Shard> RunReader::shard() const { return impl_->shard; }
+bool RunReader::complete() const { return impl_->complete; }
+const std::vector<Index>& RunReader::tiles() const { return impl_->tiles; }
+
+std::uint64_t RunReader::stored_hash(Index tile) const {
+  return impl_->hashes[impl_->position(tile)];
+}
+
+std::vector<std::byte> RunReader::read_packed(Index tile) const {
+  return gramtile::read_packed(impl_->spec, impl_->map, tile, impl_->file);
+}
+
+std::uint64_t RunReader::actual_hash(Index tile) const { return hash64(read_packed(tile)); }
+
+bool RunReader::mirror_matches(Index tile) const {
+  return gramtile::mirror_matches(impl_->spec, impl_->map, tile, read_packed(tile), impl_->file);
+}
+
+void RunReader::read_kernel(Index tile, std::span<double> values) const {
+  impl_->read_plane(tile, 0, read_packed(tile), values);
+}
+
+void RunReader::read_jacobian(Index tile, std::span<double> values) const {
+  const auto planes = static_cast<std::size_t>(num_jacobians(impl_->spec));
+  const std::size_t first = impl_->spec.with_kernel ? 1 : 0;
+  const std::vector<std::byte> packed = read_packed(tile);
+  const std::size_t size = values.size() / std::max<std::size_t>(planes, 1);
+  for (std::size_t p = 0; p < planes; ++p)
+    impl_->read_plane(tile, first + p, packed, values.subspan(p * size, size));
+}
+
+void RunReader::read_tile_gradient(Index tile, std::span<double> values) const {
+  impl_->file.read_all(impl_->map.pieces(tile).back().file_offset, std::as_writable_bytes(values));
+}
+
+std::vector<double> RunReader::gradient() const {
+  std::vector<double> values(static_cast<std::size_t>(num_gradients(impl_->spec)));
+  if (const auto offset = impl_->map.gradient_offset())
+    impl_->file.read_all(*offset, std::as_writable_bytes(std::span(values)));
+  return values;
+}
+
+}  // namespace gramtile

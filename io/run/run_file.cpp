@@ -1,0 +1,159 @@
+#include "io/run/run_file.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "engine/core/errors.hpp"
+#include "io/run/background_writer.hpp"
+#include "io/run/content_hash.hpp"
+#include "io/run/run_image.hpp"
+#include "io/run/run_start.hpp"
+#include "io/run/tile_io.hpp"
+#include "io/run/tile_map.hpp"
+
+namespace gramtile {
+
+struct RunWriter::Impl {
+  FileSystem& system;
+  const RunPaths paths;
+  RunSpec spec;
+  StartedRun run;
+  TileMap map;
+  std::vector<std::optional<std::uint64_t>> hashes;  // by tile of this file; empty: not written yet
+  std::vector<Index> to_do;
+  Index num_damaged = 0;
+  std::optional<BackgroundWriter> writer;
+
+  Impl(const std::string& out_path, RunSpec given_spec, const RunOptions& options)
+      : system(options.file_system ? *options.file_system : posix_file_system()),
+        paths(out_path),
+        spec(std::move(given_spec)),
+        run(start_run(system, paths, spec, options)),
+        map(spec, options.shard, run.places),
+        hashes(static_cast<std::size_t>(map.tiles().size())) {
+    if (!run.journal) return;
+    check_committed_tiles();
+    for (Index t = map.tiles().start; t < map.tiles().stop; ++t)
+      if (!hash(t)) to_do.push_back(t);
+    unmark_complete();
+    writer.emplace(spec, map, run.partial, *run.journal, options);
+  }
+
+  std::optional<std::uint64_t>& hash(Index tile) {
+    return hashes[static_cast<std::size_t>(tile - map.tiles().start)];
+  }
+
+  /// Believes the journal only where the data agrees.
+  void check_committed_tiles() {
+    const Range tiles = map.tiles();
+    for (const JournalRecord& record : run.journal->records())
+      if (record.tile >= tiles.start && record.tile < tiles.stop) hash(record.tile) = record.hash;
+    for (Index t = tiles.start; t < tiles.stop; ++t) {
+      if (!hash(t)) continue;
+      const std::vector<std::byte> packed = read_packed(spec, map, t, run.partial);
+      if (hash64(packed) == *hash(t) && mirror_matches(spec, map, t, packed, run.partial)) continue;
+      hash(t).reset();
+      ++num_damaged;
+    }
+  }
+
+  /// A run that was stopped in the middle of finish() is marked complete while it is not renamed.
+  void unmark_complete() {
+    std::uint64_t complete = 0;
+    run.partial.read_all(map.complete_offset(), std::as_writable_bytes(std::span(&complete, 1)));
+    if (complete == 0) return;
+    complete = 0;
+    run.partial.write(map.complete_offset(), std::as_bytes(std::span(&complete, 1)));
+  }
+
+  /// Σ of the rows of `tile_gradient` in the order of the plan, one addition after another, in
+  /// float64: the definition of `gradient`, bit for bit.
+  std::vector<double> sum_gradient() const {
+    const auto count = static_cast<std::size_t>(num_gradients(spec));
+    std::vector<double> sum(count, 0.0), row(count);
+    for (Index t = map.tiles().start; t < map.tiles().stop; ++t) {
+      run.partial.read_all(map.pieces(t).back().file_offset,
+                           std::as_writable_bytes(std::span(row)));
+      for (std::size_t p = 0; p < count; ++p) sum[p] += row[p];
+    }
+    return sum;
+  }
+
+  void write_conclusion() {
+    if (const auto offset = map.gradient_offset()) {
+      const std::vector<double> gradient = sum_gradient();
+      run.partial.write(*offset, std::as_bytes(std::span(gradient)));
+    }
+    std::vector<std::uint64_t> values;
+    for (const auto& value : hashes) values.push_back(*value);
+    if (!values.empty())
+      run.partial.write(map.hash_offset(map.tiles().start), std::as_bytes(std::span(values)));
+    const std::uint64_t complete = 1;
+    run.partial.write(map.complete_offset(), std::as_bytes(std::span(&complete, 1)));
+    run.partial.sync();
+  }
+
+  void rename_to_output() {
+    try {
+      rename_file(system, paths.partial, paths.out, run.replace);
+    } catch (const IoError& error) {
+      if (error.error_number != EEXIST) throw;
+      throw Error(ErrorKind::kCannotCreate,
+                  paths.out + ": appeared while this run was on; the finished matrix is in " +
+                      paths.partial + ": move one of them away and continue with --resume");
+    }
+    sync_folder_of(system, paths.out);
+    remove_file(system, paths.journal);
+    sync_folder_of(system, paths.out);
+  }
+};
+
+std::string RunWriter::partial_path(const std::string& out_path) { return out_path + ".partial"; }
+std::string RunWriter::journal_path(const std::string& out_path) { return out_path + ".journal"; }
+
+RunWriter::RunWriter(const std::string& out_path, RunSpec spec, const RunOptions& options)
+    : impl_(std::make_unique<Impl>(out_path, std::move(spec), options)) {}
+
+RunWriter::~RunWriter() = default;
+
+const std::vector<Index>& RunWriter::tiles_to_do() const { return impl_->to_do; }
+Index RunWriter::num_tiles() const { return impl_->map.tiles().size(); }
+Index RunWriter::num_damaged() const { return impl_->num_damaged; }
+bool RunWriter::already_finished() const { return !impl_->run.journal.has_value(); }
+
+void RunWriter::write(const TileResult& result) {
+  impl_->writer->push(result.tile.index, pack(impl_->spec, result));
+}
+
+void RunWriter::commit() {
+  if (impl_->writer) impl_->writer->commit();
+}
+
+void RunWriter::interrupt() {
+  if (impl_->writer) impl_->writer->stop();
+  impl_->writer.reset();
+}
+
+void RunWriter::finish() {
+  if (already_finished()) return;
+  impl_->writer->stop();
+  for (const JournalRecord& record : impl_->writer->written())
+    impl_->hash(record.tile) = record.hash;
+  impl_->writer.reset();
+  for (std::size_t i = 0; i < impl_->hashes.size(); ++i) {
+    if (!impl_->hashes[i])
+      throw Error(ErrorKind::kOther,
+                  "a bug: tile " +
+                      std::to_string(impl_->map.tiles().start + static_cast<Index>(i)) +
+                      " was never delivered; continue with --resume");
+  }
+  impl_->write_conclusion();
+  impl_->rename_to_output();
+}
+
+std::uint64_t output_bytes(const RunSpec& spec, std::optional<Shard> shard) {
+  return build_image(spec, shard).size_bytes();
+}
+
+}  // namespace gramtile

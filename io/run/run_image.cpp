@@ -1,0 +1,300 @@
+#include "io/run/run_image.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <set>
+
+#include "engine/core/version.hpp"
+#include "io/run/content_hash.hpp"
+#include "io/run/tile_map.hpp"
+
+namespace gramtile {
+namespace {
+
+using hdf5::FileBuilder;
+
+/// Names of the axes, made on first use. A set on both axes of a symmetric matrix gets two scales,
+/// `train` and `train_2`: xarray refuses a scale that occurs twice in one dataset.
+class Axes {
+ public:
+  Axes(FileBuilder& file, const RunSpec& spec) : file_(file), spec_(spec) {}
+
+  std::string of_set(Index set_index, bool second = false) {
+    const ExampleSet& set = spec_.sets[static_cast<std::size_t>(set_index)];
+    const std::string name = second ? set.name + "_2" : set.name;
+    if (!made_.insert(name).second) return name;
+    std::vector<std::int64_t> positions;
+    for (Index i = 0; i < set.num_examples; ++i) positions.push_back(set.first + i);
+    file_.add_int64(name, {set.num_examples}, positions);
+    file_.make_scale(name);
+    return name;
+  }
+  std::string of_parameters() {
+    if (made_.insert("parameters").second) {
+      file_.add_strings("parameters", spec_.parameter_names);
+      file_.make_scale("parameters");
+    }
+    return "parameters";
+  }
+  std::string of_layers() {
+    const std::int64_t zero = 0;
+    if (made_.insert("layer").second) {
+      file_.add_int64("layer", {1}, std::span(&zero, 1));
+      file_.make_scale("layer");
+    }
+    return "layer";
+  }
+
+ private:
+  FileBuilder& file_;
+  const RunSpec& spec_;
+  std::set<std::string> made_;
+};
+
+/// A dataset of computed numbers: `outer` axes of chunk extent 1, then the matrix.
+struct MatrixDataset {
+  std::string name;
+  std::vector<Index> shape, chunk;
+  std::vector<std::string> axes;
+};
+
+void append_matrix_axes(MatrixDataset& dataset, const RunSpec& spec, std::size_t m, Axes& axes) {
+  const MatrixSpec& matrix = spec.plan.matrices[m];
+  const ChunkShape chunk = chunk_shape(spec.plan, static_cast<Index>(m));
+  dataset.shape.push_back(matrix.num_rows);
+  dataset.chunk.push_back(chunk.rows);
+  dataset.axes.push_back(axes.of_set(spec.axes[m].rows));
+  if (matrix.kind == MatrixKind::kDiagonal) return;
+  const bool same = spec.axes[m].rows == spec.axes[m].columns;
+  dataset.shape.push_back(matrix.num_columns);
+  dataset.chunk.push_back(chunk.columns);
+  dataset.axes.push_back(axes.of_set(spec.axes[m].columns, same));
+}
+
+void reserve(FileBuilder& file, const RunSpec& spec, const MatrixDataset& dataset) {
+  file.reserve_chunked(dataset.name, spec.data_type, dataset.shape, dataset.chunk);
+  file.name_axes(dataset.name, dataset.axes);
+}
+
+void reserve_matrices(FileBuilder& file, const RunSpec& spec) {
+  Axes axes(file, spec);
+  for (std::size_t m = 0; m < spec.plan.matrices.size(); ++m) {
+    const MatrixSpec& matrix = spec.plan.matrices[m];
+    if (spec.with_kernel) {
+      MatrixDataset dataset{.name = matrix.name, .shape = {}, .chunk = {}, .axes = {}};
+      if (spec.layout == DatasetLayout::kCnnGp) {
+        dataset.shape = dataset.chunk = {1};
+        dataset.axes = {axes.of_layers()};
+      }
+      append_matrix_axes(dataset, spec, m, axes);
+      reserve(file, spec, dataset);
+    }
+    if (num_jacobians(spec) > 0) {
+      MatrixDataset dataset{jacobian_name(matrix), {num_jacobians(spec)}, {1}, {}};
+      dataset.axes = {axes.of_parameters()};
+      append_matrix_axes(dataset, spec, m, axes);
+      reserve(file, spec, dataset);
+    }
+  }
+  if (num_gradients(spec) > 0) {
+    file.reserve_contiguous(kGradientName, DataType::kFloat64, {num_gradients(spec)});
+    file.name_axes(kGradientName, {axes.of_parameters()});
+    file.reserve_contiguous(kTileGradientName, DataType::kFloat64,
+                            {static_cast<Index>(spec.plan.tiles.size()), num_gradients(spec)});
+    file.name_axes(kTileGradientName, {"tile", "parameters"});
+  }
+}
+
+/// One dataset per matrix, as many chunks as the share has tiles of it.
+void reserve_share(FileBuilder& file, const RunSpec& spec, Range tiles) {
+  std::vector<Index> counts(spec.plan.matrices.size(), 0);
+  for (Index t = tiles.start; t < tiles.stop; ++t)
+    ++counts[static_cast<std::size_t>(spec.plan.tiles[static_cast<std::size_t>(t)].matrix)];
+  for (std::size_t m = 0; m < counts.size(); ++m) {
+    if (counts[m] == 0) continue;
+    const ChunkShape c = chunk_shape(spec.plan, static_cast<Index>(m));
+    const MatrixSpec& matrix = spec.plan.matrices[m];
+    if (spec.with_kernel)
+      file.reserve_chunked(matrix.name, spec.data_type, {counts[m], c.rows, c.columns},
+                           {1, c.rows, c.columns});
+    if (num_jacobians(spec) > 0)
+      file.reserve_chunked(jacobian_name(matrix), spec.data_type,
+                           {counts[m], num_jacobians(spec), c.rows, c.columns},
+                           {1, 1, c.rows, c.columns});
+  }
+  if (num_gradients(spec) > 0 && tiles.size() > 0)
+    file.reserve_contiguous(kTileGradientName, DataType::kFloat64,
+                            {tiles.size(), num_gradients(spec)});
+}
+
+/// `tile` (position in the plan), `tiles` [n, 4], `tile_matrix` [n], `tile_hash` [n].
+void add_tile_list(FileBuilder& file, const RunSpec& spec, Range tiles) {
+  if (tiles.size() == 0) return;
+  std::vector<std::int64_t> positions, bounds, matrices;
+  for (Index t = tiles.start; t < tiles.stop; ++t) {
+    const Tile& tile = spec.plan.tiles[static_cast<std::size_t>(t)];
+    positions.push_back(t);
+    matrices.push_back(tile.matrix);
+    bounds.insert(bounds.end(),
+                  {tile.rows.start, tile.rows.stop, tile.columns.start, tile.columns.stop});
+  }
+  file.add_int64("tile", {tiles.size()}, positions);
+  file.make_scale("tile");
+  file.add_strings("tile_bound", {"row_start", "row_stop", "column_start", "column_stop"});
+  file.make_scale("tile_bound");
+  file.add_int64("tiles", {tiles.size(), 4}, bounds);
+  file.name_axes("tiles", {"tile", "tile_bound"});
+  file.add_int64("tile_matrix", {tiles.size()}, matrices);
+  file.name_axes("tile_matrix", {"tile"});
+  file.reserve_uint64(kTileHashName, {tiles.size()});
+  file.name_axes(kTileHashName, {"tile"});
+}
+
+void add_labels(FileBuilder& file, const RunSpec& spec, bool is_share) {
+  for (const ExampleSet& set : spec.sets) {
+    if (set.labels.empty()) continue;
+    const std::string name = set.name + "_labels";
+    file.add_int64(name, {static_cast<Index>(set.labels.size())}, set.labels);
+    const bool has_scale = !is_share && file.has(set.name);
+    if (has_scale) file.name_axes(name, {set.name});
+  }
+}
+
+void add_attributes(FileBuilder& file, const RunSpec& spec, std::optional<Shard> shard) {
+  const auto set = [&](const char* name, const auto& value) {
+    file.set_attribute("", name, value);
+  };
+  set("format", std::string(shard ? "gramtile share" : "gramtile run"));
+  set("format_version", std::int64_t{1});
+  set("program_version", std::string(kVersion));
+  set("fingerprint", fingerprint_of(spec));
+  set("network", spec.network);
+  if (!spec.parameter_names.empty()) {
+    set("parameter_names", spec.parameter_names);
+    set("parameter_values", spec.parameter_values);
+  }
+  set("data_type", std::string(name_of(spec.data_type)));
+  set("tile_size", std::int64_t{spec.plan.tile_size});
+  std::vector<std::string> matrices;
+  for (const MatrixSpec& matrix : spec.plan.matrices) matrices.push_back(matrix.name);
+  set("matrices", matrices);
+  set("instruction_set", spec.instruction_set);
+  set("numerics_version", std::int64_t{spec.numerics_version});
+  for (const ExampleSet& s : spec.sets) {
+    file.set_attribute("", s.name + "_source", s.source);
+    file.set_attribute("", s.name + "_hash", s.hash);
+    file.set_attribute("", s.name + "_range",
+                       std::vector<std::int64_t>{s.first, s.first + s.num_examples});
+  }
+  if (!spec.upstream_hash.empty()) {
+    set("upstream_source", spec.upstream);
+    set("upstream_hash", spec.upstream_hash);
+  }
+  set("command", spec.command);
+  set("created", spec.created);
+  set("run", spec_to_json(spec));
+  if (shard) set("shard", std::vector<std::int64_t>{shard->index, shard->count});
+}
+
+constexpr std::size_t kBufferBytes = std::size_t{4} << 20;
+
+/// Fills `bytes` with `pattern` (a power of two long) over and over, beginning at phase `phase`.
+void repeat(std::span<const std::uint8_t> pattern, std::uint64_t phase,
+            std::span<std::byte> bytes) {
+  const std::size_t period = pattern.size();
+  for (std::size_t i = 0; i < std::min(period, bytes.size()); ++i)
+    bytes[i] = std::byte{pattern[(phase + i) % period]};
+  for (std::size_t done = period; done < bytes.size(); done *= 2)
+    std::memcpy(&bytes[done], bytes.data(), std::min(done, bytes.size() - done));
+}
+
+/// Bytes [offset, offset + bytes.size()) of the file as it is created.
+void render(const hdf5::FileImage& image, std::uint64_t offset, std::span<std::byte> bytes) {
+  image.read(offset, bytes);
+  const std::uint64_t end = offset + bytes.size();
+  for (const hdf5::RawData& raw : image.reserved()) {
+    if (!raw.nan_type || raw.offset >= end || raw.offset + raw.num_bytes <= offset) continue;
+    // Little-endian quiet NaN: 00 00 c0 7f, 00 00 00 00 00 00 f8 7f.
+    constexpr std::array<std::uint8_t, 4> kSingle{0, 0, 0xc0, 0x7f};
+    constexpr std::array<std::uint8_t, 8> kDouble{0, 0, 0, 0, 0, 0, 0xf8, 0x7f};
+    const std::uint64_t first = std::max(offset, raw.offset);
+    const std::uint64_t last = std::min(end, raw.offset + raw.num_bytes);
+    const auto region = bytes.subspan(first - offset, last - first);
+    const bool single = *raw.nan_type == DataType::kFloat32;
+    repeat(single ? std::span<const std::uint8_t>(kSingle) : kDouble, first - raw.offset, region);
+  }
+}
+
+/// Calls `visit(offset, size)` for what lies between the reserved regions, in pieces of a buffer.
+template <typename Visit>
+void for_metadata(const hdf5::FileImage& image, const Visit& visit) {
+  std::uint64_t at = 0;
+  const auto between = [&](std::uint64_t stop) {
+    for (; at < stop; at += std::min<std::uint64_t>(kBufferBytes, stop - at))
+      visit(at, static_cast<std::size_t>(std::min<std::uint64_t>(kBufferBytes, stop - at)));
+  };
+  for (const hdf5::RawData& raw : image.reserved()) {
+    between(raw.offset);
+    at = raw.offset + raw.num_bytes;
+  }
+  between(image.size_bytes());
+}
+
+}  // namespace
+
+hdf5::FileImage build_image(const RunSpec& spec, std::optional<Shard> shard) {
+  FileBuilder file;
+  const Range tiles = tiles_of(spec.plan, shard);
+  add_attributes(file, spec, shard);
+  file.reserve_uint64(kCompleteName, {});
+  add_tile_list(file, spec, tiles);
+  if (shard) {
+    reserve_share(file, spec, tiles);
+  } else {
+    reserve_matrices(file, spec);
+  }
+  add_labels(file, spec, shard.has_value());
+  return file.finish();
+}
+
+std::string digest_of(const hdf5::FileImage& image) {
+  ContentHasher hasher;
+  std::vector<std::byte> buffer;
+  for_metadata(image, [&](std::uint64_t offset, std::size_t size) {
+    buffer.resize(size);
+    image.read(offset, buffer);
+    hasher.add(std::as_bytes(std::span(&offset, 1)));
+    hasher.add(buffer);
+  });
+  return hasher.digest();
+}
+
+void write_image(const hdf5::FileImage& image, File& file) {
+  const std::uint64_t size = image.size_bytes();
+  file.truncate(0);
+  file.allocate(size);
+  std::vector<std::byte> buffer;
+  for (std::uint64_t at = 0; at < size; at += buffer.size()) {
+    buffer.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kBufferBytes, size - at)));
+    render(image, at, buffer);
+    file.write(at, buffer);
+  }
+}
+
+bool repair_metadata(const hdf5::FileImage& image, File& file) {
+  bool intact = true;
+  std::vector<std::byte> expected, found;
+  for_metadata(image, [&](std::uint64_t offset, std::size_t size) {
+    expected.resize(size);
+    found.resize(size);
+    image.read(offset, expected);
+    file.read_all(offset, found);
+    if (expected == found) return;
+    file.write(offset, expected);
+    intact = false;
+  });
+  return intact;
+}
+
+}  // namespace gramtile

@@ -1,0 +1,112 @@
+#include "io/run/run_spec.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <ctime>
+
+#include "io/run/content_hash.hpp"
+
+namespace gramtile {
+namespace {
+
+constexpr std::size_t kHashDigits = 32;
+
+std::string describe_matrix(const RunSpec& spec, std::size_t m) {
+  const MatrixSpec& matrix = spec.plan.matrices[m];
+  const auto set_name = [&](Index set) { return spec.sets[static_cast<std::size_t>(set)].name; };
+  const std::string rows = set_name(spec.axes[m].rows);
+  switch (matrix.kind) {
+    case MatrixKind::kSymmetric:
+      return fmt::format("{} {} [{}, symmetric]", matrix.name, rows, matrix.num_rows);
+    case MatrixKind::kCross:
+      return fmt::format("{} {} x {} [{}, {}]", matrix.name, rows, set_name(spec.axes[m].columns),
+                         matrix.num_rows, matrix.num_columns);
+    case MatrixKind::kDiagonal:
+      break;
+  }
+  return fmt::format("{} {} [{}, diagonal]", matrix.name, rows, matrix.num_rows);
+}
+
+std::string describe_content(const RunSpec& spec) {
+  std::string text = spec.with_kernel ? "kernel" : "";
+  if (spec.derivative == Derivative::kGradient) text += text.empty() ? "gradient" : ", gradient";
+  if (spec.derivative == Derivative::kJacobian) text += text.empty() ? "jacobian" : ", jacobian";
+  return text;
+}
+
+std::string hash_of_text(const std::string& text) {
+  ContentHasher hasher;
+  hasher.add(text);
+  return hasher.digest();
+}
+
+}  // namespace
+
+std::string creation_time() {
+  std::time_t seconds = std::time(nullptr);
+  if (const char* fixed = std::getenv("SOURCE_DATE_EPOCH")) seconds = std::atoll(fixed);
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", utc.tm_year + 1900, utc.tm_mon + 1,
+                     utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
+}
+
+std::vector<SpecFact> facts_of(const RunSpec& spec) {
+  std::vector<SpecFact> facts;
+  for (std::size_t m = 0; m < spec.plan.matrices.size(); ++m)
+    facts.push_back({fmt::format("matrix {}", m), describe_matrix(spec, m)});
+  facts.push_back({"tile size", std::to_string(spec.plan.tile_size)});
+  facts.push_back({"data type", std::string(name_of(spec.data_type))});
+  facts.push_back({"layout", spec.layout == DatasetLayout::kPlain ? "plain" : "cnn-gp"});
+  facts.push_back({"content", describe_content(spec)});
+  for (const ExampleSet& set : spec.sets) {
+    facts.push_back({"pixels of " + set.name, set.hash});
+    facts.push_back(
+        {"range of " + set.name, fmt::format("{}:{}", set.first, set.first + set.num_examples)});
+    facts.push_back(
+        {"labels of " + set.name, set.labels.empty() ? "none" : label_hash(set.labels)});
+  }
+  facts.push_back({"network", hash_of_text(spec.network)});
+  for (std::size_t p = 0; p < spec.parameter_names.size(); ++p)
+    facts.push_back({"parameter " + spec.parameter_names[p],
+                     p < spec.parameter_values.size() ? fmt::format("{}", spec.parameter_values[p])
+                                                      : std::string("unknown")});
+  if (!spec.upstream_hash.empty()) facts.push_back({"upstream", spec.upstream_hash});
+  facts.push_back({"instruction set", spec.instruction_set});
+  facts.push_back({"numerics version", std::to_string(spec.numerics_version)});
+  return facts;
+}
+
+std::string fingerprint_of(const RunSpec& spec) {
+  ContentHasher hasher;
+  for (const SpecFact& fact : facts_of(spec)) {
+    hasher.add(fact.name);
+    hasher.add(fact.value);
+  }
+  return hasher.digest();
+}
+
+std::string differences(const std::vector<SpecFact>& before, const std::vector<SpecFact>& now) {
+  const auto find = [](const std::vector<SpecFact>& facts, const std::string& name) {
+    const auto fact = std::ranges::find(facts, name, &SpecFact::name);
+    return fact == facts.end() ? std::string("none") : fact->value;
+  };
+  std::string text;
+  const auto append = [&](const std::string& name) {
+    const std::string old_value = find(before, name), new_value = find(now, name);
+    if (old_value == new_value) return;
+    if (!text.empty()) text += "; ";
+    text += name;
+    const bool readable = old_value.size() != kHashDigits && new_value.size() != kHashDigits;
+    if (readable) text += fmt::format(" ({}, now {})", old_value, new_value);
+  };
+  for (const SpecFact& fact : before) append(fact.name);
+  for (const SpecFact& fact : now) {
+    if (std::ranges::find(before, fact.name, &SpecFact::name) == before.end()) append(fact.name);
+  }
+  return text;
+}
+
+}  // namespace gramtile

@@ -1,0 +1,160 @@
+#include <nlohmann/json.hpp>
+
+#include "engine/core/errors.hpp"
+#include "io/run/run_spec.hpp"
+
+namespace gramtile {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const char* name_of_kind(MatrixKind kind) {
+  return kind == MatrixKind::kSymmetric ? "symmetric"
+         : kind == MatrixKind::kCross   ? "cross"
+                                        : "diagonal";
+}
+
+MatrixKind kind_of(const std::string& name) {
+  if (name == "symmetric") return MatrixKind::kSymmetric;
+  if (name == "cross") return MatrixKind::kCross;
+  if (name == "diagonal") return MatrixKind::kDiagonal;
+  throw std::invalid_argument("matrix kind '" + name + "'");
+}
+
+const char* name_of_derivative(Derivative derivative) {
+  return derivative == Derivative::kNone       ? "none"
+         : derivative == Derivative::kGradient ? "gradient"
+                                               : "jacobian";
+}
+
+Derivative derivative_of(const std::string& name) {
+  if (name == "none") return Derivative::kNone;
+  if (name == "gradient") return Derivative::kGradient;
+  if (name == "jacobian") return Derivative::kJacobian;
+  throw std::invalid_argument("derivative '" + name + "'");
+}
+
+Index positive(const Json& value) {
+  const auto number = value.get<Index>();
+  constexpr Index kLimit = Index{1} << 40;
+  if (number < 1 || number > kLimit)
+    throw std::invalid_argument("a count of " + std::to_string(number));
+  return number;
+}
+
+/// Everything that indexes something else, so that a hostile file cannot lead outside.
+void check(const RunSpec& spec) {
+  const auto num_sets = static_cast<Index>(spec.sets.size());
+  for (std::size_t m = 0; m < spec.axes.size(); ++m) {
+    const MatrixAxes axes = spec.axes[m];
+    if (axes.rows < 0 || axes.rows >= num_sets || axes.columns < 0 || axes.columns >= num_sets)
+      throw std::invalid_argument("axes of matrix " + std::to_string(m));
+  }
+  if (spec.parameter_names.size() != spec.parameter_values.size())
+    throw std::invalid_argument("parameters");
+}
+
+MatrixSpec matrix_from(const Json& entry) {
+  MatrixSpec matrix;
+  matrix.name = entry.at("name").get<std::string>();
+  matrix.kind = kind_of(entry.at("kind").get<std::string>());
+  matrix.num_rows = positive(entry.at("rows"));
+  matrix.num_columns = positive(entry.at("columns"));
+  return matrix;
+}
+
+RunSpec parse(const std::string& text) {
+  const Json json = Json::parse(text);
+  RunSpec spec;
+  std::vector<MatrixSpec> matrices;
+  for (const Json& entry : json.at("matrices")) {
+    matrices.push_back(matrix_from(entry));
+    spec.axes.push_back({entry.at("row_set").get<Index>(), entry.at("column_set").get<Index>()});
+  }
+  const Index tile_size = positive(json.at("tile_size"));
+  constexpr double kMaxTiles = 3e7;  // 3 GB of plan
+  double num_tiles = 0;
+  for (const MatrixSpec& m : matrices) {
+    num_tiles += (static_cast<double>(m.num_rows) / static_cast<double>(tile_size) + 1) *
+                 (static_cast<double>(m.num_columns) / static_cast<double>(tile_size) + 1);
+  }
+  if (num_tiles > kMaxTiles) throw std::invalid_argument("more than 3e7 tiles");
+  spec.plan = plan_tiles(std::move(matrices), tile_size);
+  for (const Json& entry : json.at("sets")) {
+    ExampleSet set;
+    set.name = entry.at("name").get<std::string>();
+    set.source = entry.at("source").get<std::string>();
+    set.hash = entry.at("hash").get<std::string>();
+    set.num_examples = positive(entry.at("num_examples"));
+    set.first = entry.at("first").get<Index>();
+    spec.sets.push_back(std::move(set));
+  }
+  spec.data_type = json.at("data_type").get<std::string>() == "float32" ? DataType::kFloat32
+                                                                        : DataType::kFloat64;
+  spec.layout = json.at("layout").get<std::string>() == "cnn-gp" ? DatasetLayout::kCnnGp
+                                                                 : DatasetLayout::kPlain;
+  spec.with_kernel = json.at("with_kernel").get<bool>();
+  spec.derivative = derivative_of(json.at("derivative").get<std::string>());
+  spec.network = json.at("network").get<std::string>();
+  spec.parameter_names = json.at("parameter_names").get<std::vector<std::string>>();
+  spec.parameter_values = json.at("parameter_values").get<std::vector<double>>();
+  spec.upstream_hash = json.at("upstream_hash").get<std::string>();
+  spec.instruction_set = json.at("instruction_set").get<std::string>();
+  spec.numerics_version = json.at("numerics_version").get<int>();
+  spec.upstream = json.at("upstream").get<std::string>();
+  spec.command = json.at("command").get<std::string>();
+  spec.created = json.at("created").get<std::string>();
+  check(spec);
+  return spec;
+}
+
+}  // namespace
+
+std::string spec_to_json(const RunSpec& spec) {
+  Json matrices = Json::array();
+  for (std::size_t m = 0; m < spec.plan.matrices.size(); ++m) {
+    const MatrixSpec& matrix = spec.plan.matrices[m];
+    matrices.push_back({{"name", matrix.name},
+                        {"kind", name_of_kind(matrix.kind)},
+                        {"rows", matrix.num_rows},
+                        {"columns", matrix.num_columns},
+                        {"row_set", spec.axes[m].rows},
+                        {"column_set", spec.axes[m].columns}});
+  }
+  Json sets = Json::array();
+  for (const ExampleSet& set : spec.sets) {
+    sets.push_back({{"name", set.name},
+                    {"source", set.source},
+                    {"hash", set.hash},
+                    {"num_examples", set.num_examples},
+                    {"first", set.first}});
+  }
+  const Json json = {{"tile_size", spec.plan.tile_size},
+                     {"matrices", matrices},
+                     {"sets", sets},
+                     {"data_type", std::string(name_of(spec.data_type))},
+                     {"layout", spec.layout == DatasetLayout::kPlain ? "plain" : "cnn-gp"},
+                     {"with_kernel", spec.with_kernel},
+                     {"derivative", name_of_derivative(spec.derivative)},
+                     {"network", spec.network},
+                     {"parameter_names", spec.parameter_names},
+                     {"parameter_values", spec.parameter_values},
+                     {"upstream_hash", spec.upstream_hash},
+                     {"instruction_set", spec.instruction_set},
+                     {"numerics_version", spec.numerics_version},
+                     {"upstream", spec.upstream},
+                     {"command", spec.command},
+                     {"created", spec.created}};
+  // Paths and commands are bytes; what is not UTF-8 is replaced rather than refused.
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+RunSpec spec_from_json(const std::string& text, const std::string& file) {
+  try {
+    return parse(text);
+  } catch (const std::exception& problem) {
+    throw DataError(file, std::string("the description of the run is damaged: ") + problem.what());
+  }
+}
+
+}  // namespace gramtile

@@ -1,0 +1,38 @@
+// How a run begins: which files are there, who holds them, and what that means for the start mode.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "io/hdf5/file_builder.hpp"
+#include "io/run/file.hpp"
+#include "io/run/journal.hpp"
+#include "io/run/run_file.hpp"
+#include "io/run/run_spec.hpp"
+
+namespace gramtile {
+
+struct RunPaths {
+  std::string out;
+  std::string partial;      ///< out + ".partial"
+  std::string journal;      ///< out + ".journal"
+  std::string new_journal;  ///< out + ".journal.new": a journal whose header is not whole yet
+
+  explicit RunPaths(const std::string& out_path);
+};
+
+/// A run that can go on: files open and locked, or finished already.
+struct StartedRun {
+  std::optional<Journal> journal;  ///< empty: already finished
+  File partial;
+  std::vector<hdf5::RawData> places;
+  bool replace = false;  ///< an existing output may be replaced
+};
+
+/// Creates or continues. On continuing, `spec` takes over the provenance of the first start.
+/// Throws as RunWriter's constructor says.
+StartedRun start_run(FileSystem& system, const RunPaths& paths, RunSpec& spec,
+                     const RunOptions& options);
+
+}  // namespace gramtile

@@ -1,0 +1,107 @@
+#include "io/run/tile_map.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/core/errors.hpp"
+
+namespace gramtile {
+
+ChunkShape chunk_shape(const TilePlan& plan, Index matrix) {
+  const MatrixSpec& spec = plan.matrices[static_cast<std::size_t>(matrix)];
+  const Index rows = std::min(plan.tile_size, spec.num_rows);
+  if (spec.kind == MatrixKind::kDiagonal) return {rows, 1};
+  return {rows, std::min(plan.tile_size, spec.num_columns)};
+}
+
+Index num_jacobians(const RunSpec& spec) {
+  return spec.derivative == Derivative::kJacobian ? static_cast<Index>(spec.parameter_names.size())
+                                                  : 0;
+}
+
+Index num_gradients(const RunSpec& spec) {
+  return spec.derivative == Derivative::kGradient ? static_cast<Index>(spec.parameter_names.size())
+                                                  : 0;
+}
+
+Range tiles_of(const TilePlan& plan, std::optional<Shard> shard) {
+  if (!shard) return {0, static_cast<Index>(plan.tiles.size())};
+  return shard_of(plan, shard->index, shard->count);
+}
+
+std::string jacobian_name(const MatrixSpec& matrix) { return "d" + matrix.name; }
+
+TileMap::TileMap(const RunSpec& spec, std::optional<Shard> shard, std::vector<hdf5::RawData> raw)
+    : spec_(&spec),
+      is_share_(shard.has_value()),
+      tiles_(tiles_of(spec.plan, shard)),
+      raw_(std::move(raw)),
+      first_tile_(spec.plan.matrices.size(), -1) {
+  for (Index t = tiles_.start; t < tiles_.stop; ++t) {
+    Index& first = first_tile_[static_cast<std::size_t>(tile(t).matrix)];
+    if (first < 0) first = t;
+  }
+}
+
+const hdf5::RawData& TileMap::raw(const std::string& dataset) const {
+  const auto found = std::ranges::find(raw_, dataset, &hdf5::RawData::dataset);
+  if (found == raw_.end())
+    throw Error(ErrorKind::kOther, "dataset " + dataset + " has no place in the file");
+  return *found;
+}
+
+std::uint64_t TileMap::chunk_offset(const std::string& dataset, Index chunk) const {
+  const hdf5::RawData& place = raw(dataset);
+  return place.offset + static_cast<std::uint64_t>(chunk) * place.chunk_bytes;
+}
+
+std::vector<Piece> TileMap::pieces(Index index) const {
+  const Tile& t = tile(index);
+  const MatrixSpec& matrix = spec_->plan.matrices[static_cast<std::size_t>(t.matrix)];
+  const ChunkShape chunk = chunk_shape(spec_->plan, t.matrix);
+  const std::size_t chunk_bytes = chunk.num_entries() * size_in_bytes(spec_->data_type);
+  const Index grid_rows = (matrix.num_rows + chunk.rows - 1) / chunk.rows;
+  const Index grid_columns = matrix.kind == MatrixKind::kDiagonal
+                                 ? 1
+                                 : (matrix.num_columns + chunk.columns - 1) / chunk.columns;
+  const bool mirrored = !is_share_ && matrix.kind == MatrixKind::kSymmetric && !t.on_diagonal();
+  const Index in_share = index - first_tile_[static_cast<std::size_t>(t.matrix)];
+  std::vector<Piece> pieces;
+  std::size_t packed_offset = 0;
+  // Chunk number of plane p out of `planes` (kernel: one plane).
+  const auto append = [&](const std::string& dataset, Index p, Index planes) {
+    Piece piece{.packed_offset = packed_offset, .num_bytes = chunk_bytes, .mirror_offset = {}};
+    const Index first = p * grid_rows * grid_columns;
+    piece.file_offset =
+        chunk_offset(dataset, is_share_ ? in_share * planes + p
+                                        : first + t.block_row * grid_columns + t.block_column);
+    if (mirrored)
+      piece.mirror_offset =
+          chunk_offset(dataset, first + t.block_column * grid_columns + t.block_row);
+    pieces.push_back(piece);
+    packed_offset += chunk_bytes;
+  };
+  if (spec_->with_kernel) append(matrix.name, 0, 1);
+  const Index planes = num_jacobians(*spec_);
+  for (Index p = 0; p < planes; ++p) append(jacobian_name(matrix), p, planes);
+  const auto row_bytes = static_cast<std::size_t>(num_gradients(*spec_)) * sizeof(double);
+  if (row_bytes > 0) {
+    const auto row = static_cast<std::uint64_t>(index - tiles_.start);
+    pieces.push_back(
+        {raw(kTileGradientName).offset + row * row_bytes, packed_offset, row_bytes, {}});
+  }
+  return pieces;
+}
+
+std::uint64_t TileMap::hash_offset(Index tile) const {
+  return raw(kTileHashName).offset + static_cast<std::uint64_t>(tile - tiles_.start) * 8;
+}
+
+std::optional<std::uint64_t> TileMap::gradient_offset() const {
+  if (is_share_ || num_gradients(*spec_) == 0) return std::nullopt;
+  return raw(kGradientName).offset;
+}
+
+std::uint64_t TileMap::complete_offset() const { return raw(kCompleteName).offset; }
+
+}  // namespace gramtile
