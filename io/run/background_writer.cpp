@@ -1,5 +1,7 @@
 #include "io/run/background_writer.hpp"
 
+#include <signal.h>
+
 #include <chrono>
 #include <utility>
 
@@ -7,6 +9,21 @@
 #include "io/run/tile_io.hpp"
 
 namespace gramtile {
+namespace {
+
+/// Signals stay with the caller's threads: on some file systems one could interrupt a sync, which
+/// is never repeated.
+template <typename Body>
+std::thread start_without_signals(const Body& body) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::thread thread(body);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return thread;
+}
+
+}  // namespace
 
 BackgroundWriter::BackgroundWriter(const RunSpec& spec, const TileMap& map, File& file,
                                    Journal& journal, const RunOptions& options)

@@ -109,16 +109,21 @@ bool File::try_lock() {
 
 FileStatus File::status() const {
   FileStatus status;
-  const int answer = system_->status(descriptor_, status);
+  const int answer = repeat_interrupted([&] { return system_->status(descriptor_, status); });
   if (answer < 0) fail("stat", answer);
   return status;
 }
 
-bool file_exists(FileSystem& system, const std::string& path) {
+std::optional<FileStatus> status_of(FileSystem& system, const std::string& path) {
   FileStatus status;
   const int answer = repeat_interrupted([&] { return system.status(path, status); });
-  if (answer < 0 && answer != -ENOENT && answer != -ENOTDIR) throw IoError(path, "stat", -answer);
-  return answer >= 0;
+  if (answer == -ENOENT || answer == -ENOTDIR) return std::nullopt;
+  if (answer < 0) throw IoError(path, "stat", -answer);
+  return status;
+}
+
+bool file_exists(FileSystem& system, const std::string& path) {
+  return status_of(system, path).has_value();
 }
 
 void rename_file(FileSystem& system, const std::string& from, const std::string& to, bool replace) {

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -50,6 +51,7 @@ class File {
 };
 
 /// Calls on paths, with the same turn from answers to IoError.
+std::optional<FileStatus> status_of(FileSystem& system, const std::string& path);  ///< if it exists
 bool file_exists(FileSystem& system, const std::string& path);
 /// Throws IoError with EEXIST when `to` exists and may not be replaced.
 void rename_file(FileSystem& system, const std::string& from, const std::string& to, bool replace);

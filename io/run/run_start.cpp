@@ -33,6 +33,12 @@ File open_or_explain(FileSystem& system, const std::string& path, OpenMode mode)
   }
 }
 
+/// False when `path` was renamed or removed since `file` was opened there.
+bool leads_to(FileSystem& system, const std::string& path, const File& file) {
+  const auto now = status_of(system, path);
+  return now && now->same_file(file.status());
+}
+
 /// Opens `path` and locks it. Empty when it does not exist (kReadWrite), or when it was renamed or
 /// removed between the two calls; the caller looks again. Throws kLocked when another holds it.
 std::optional<File> open_locked(FileSystem& system, const std::string& path, OpenMode mode) {
@@ -43,8 +49,7 @@ std::optional<File> open_locked(FileSystem& system, const std::string& path, Ope
                 path +
                     ": another process is writing this output; wait for it or choose another "
                     "--out");
-  FileStatus now;
-  if (system.status(path, now) < 0 || !now.same_file(file.status())) return std::nullopt;
+  if (!leads_to(system, path, file)) return std::nullopt;
   return file;
 }
 

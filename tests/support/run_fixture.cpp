@@ -1,0 +1,183 @@
+#include "tests/support/run_fixture.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <numeric>
+#include <stdexcept>
+
+namespace gramtile::test {
+namespace {
+
+ExampleSet example_set(const std::string& name, Index count, Index first) {
+  ExampleSet set;
+  set.name = name;
+  set.source = "data/" + name;
+  set.hash = std::string(31, '0') + std::to_string(count % 10);
+  set.num_examples = count;
+  set.first = first;
+  return set;
+}
+
+RunSpec base_spec(std::vector<MatrixSpec> matrices, Index tile_size) {
+  RunSpec spec;
+  spec.plan = plan_tiles(std::move(matrices), tile_size);
+  spec.network = R"({"layers": []})";
+  spec.instruction_set = "TEST";
+  spec.command = "kernel-build --network test";
+  spec.created = "2026-01-01T00:00:00Z";
+  return spec;
+}
+
+template <typename T>
+std::vector<std::byte> planes(const RunSpec& spec, const Tile& tile, Index first, Index count) {
+  std::vector<T> values;
+  for (Index p = first; p < first + count; ++p) {
+    for (Index i = tile.rows.start; i < tile.rows.stop; ++i) {
+      for (Index j = tile.columns.start; j < tile.columns.stop; ++j)
+        values.push_back(static_cast<T>(fake_entry(spec, tile.matrix, p, i, j)));
+    }
+  }
+  const auto bytes = std::as_bytes(std::span(values));
+  return {bytes.begin(), bytes.end()};
+}
+
+}  // namespace
+
+TemporaryFolder::TemporaryFolder() {
+  // In memory where there is such a folder: tests sync thousands of times.
+  const bool in_memory = std::getenv("TMPDIR") == nullptr && access("/dev/shm", W_OK) == 0;
+  const auto parent = in_memory ? "/dev/shm" : std::filesystem::temp_directory_path();
+  std::string name = (parent / "gramtile-test-XXXXXX").string();
+  if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make " + name);
+  path_ = name;
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+void TemporaryFolder::clear() const {
+  for (const auto& entry : std::filesystem::directory_iterator(path_))
+    std::filesystem::remove_all(entry.path());
+}
+
+RunSpec kernel_spec() {
+  RunSpec spec = base_spec({{"Kxx", MatrixKind::kSymmetric, 61, 61},
+                            {"Kxtx", MatrixKind::kCross, 30, 61},
+                            {"Kt_diag", MatrixKind::kDiagonal, 30, 1}},
+                           8);
+  spec.sets = {example_set("train", 61, 0), example_set("test", 30, 100)};
+  spec.sets[0].labels.resize(61);
+  std::iota(spec.sets[0].labels.begin(), spec.sets[0].labels.end(), 7);
+  spec.axes = {{0, 0}, {1, 0}, {1, 1}};
+  return spec;
+}
+
+RunSpec gradient_spec() {
+  RunSpec spec = base_spec({{"Kxx", MatrixKind::kSymmetric, 61, 61}}, 8);
+  spec.sets = {example_set("train", 61, 0)};
+  spec.axes = {{0, 0}};
+  spec.derivative = Derivative::kGradient;
+  spec.parameter_names = {"conv0.var_weight", "conv0.var_bias", "w"};
+  spec.parameter_values = {2.79, 7.86, 1};
+  spec.upstream_hash = std::string(32, 'a');
+  return spec;
+}
+
+RunSpec jacobian_spec() {
+  RunSpec spec = base_spec({{"Kxtx", MatrixKind::kCross, 13, 21}}, 8);
+  spec.sets = {example_set("train", 21, 0), example_set("test", 13, 0)};
+  spec.axes = {{1, 0}};
+  spec.data_type = DataType::kFloat64;
+  spec.derivative = Derivative::kJacobian;
+  spec.parameter_names = {"conv0.var_weight", "conv0.var_bias"};
+  spec.parameter_values = {2.79, 7.86};
+  return spec;
+}
+
+double fake_entry(const RunSpec& spec, Index matrix, Index plane, Index row, Index column) {
+  const bool symmetric =
+      spec.plan.matrices[static_cast<std::size_t>(matrix)].kind == MatrixKind::kSymmetric;
+  if (symmetric && row > column) std::swap(row, column);
+  const Index mixed = matrix * 7919 + plane * 104729 + row * 613 + column * 17 + 1;
+  return std::sin(static_cast<double>(mixed));
+}
+
+void deliver(const RunSpec& spec, Index index, TileSink& sink) {
+  const Tile& tile = spec.plan.tiles[static_cast<std::size_t>(index)];
+  const bool single = spec.data_type == DataType::kFloat32;
+  const auto num_parameters = static_cast<Index>(spec.parameter_names.size());
+  const auto values = [&](Index first, Index count) {
+    return single ? planes<float>(spec, tile, first, count)
+                  : planes<double>(spec, tile, first, count);
+  };
+  std::vector<std::byte> kernel, jacobian;
+  std::vector<double> gradient;
+  if (spec.with_kernel) kernel = values(0, 1);
+  if (spec.derivative == Derivative::kJacobian) jacobian = values(1, num_parameters);
+  if (spec.derivative == Derivative::kGradient) {
+    for (Index p = 0; p < num_parameters; ++p)
+      gradient.push_back(std::exp(static_cast<double>(p)) * std::cos(static_cast<double>(index)));
+  }
+  TileResult result;
+  result.tile = tile;
+  result.data_type = spec.data_type;
+  result.kernel = kernel;
+  result.jacobian = jacobian;
+  result.gradient = gradient;
+  sink.write(result);
+}
+
+void run_to_end(const std::string& out, const RunSpec& spec, const RunOptions& options,
+                Promise& promise) {
+  constexpr Index kTilesPerCommit = 16;
+  RunWriter writer(out, spec, options);
+  const auto num_done = [&](Index delivered) {
+    return writer.num_tiles() - static_cast<Index>(writer.tiles_to_do().size()) + delivered;
+  };
+  promise.damaged_tiles = writer.num_damaged();
+  promise.committed_tiles = std::max(promise.committed_tiles, num_done(0));
+  Index delivered = 0;
+  for (const Index tile : writer.tiles_to_do()) {
+    deliver(spec, tile, writer);
+    if (++delivered % kTilesPerCommit != 0) continue;
+    writer.commit();
+    promise.committed_tiles = num_done(delivered);
+  }
+  writer.finish();
+  promise.committed_tiles = writer.num_tiles();
+  promise.finished = true;
+}
+
+std::vector<char> read_bytes(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+void write_bytes(const std::string& path, const std::vector<char>& bytes) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+}
+
+std::vector<char> expected_bytes(const RunSpec& spec, std::optional<Shard> shard) {
+  const TemporaryFolder folder;
+  RunOptions options;
+  options.shard = shard;
+  Promise promise;
+  run_to_end(folder.file("K.h5"), spec, options, promise);
+  return read_bytes(folder.file("K.h5"));
+}
+
+Index count_from_environment(const char* variable, Index normal) {
+  const char* text = std::getenv(variable);
+  return text == nullptr ? normal : static_cast<Index>(std::atoll(text));
+}
+
+}  // namespace gramtile::test

@@ -1,0 +1,65 @@
+// Runs without an engine: a small spec of each kind, and tiles whose numbers are a fixed function
+// of their place, so that any way to the finished file must give the same bytes.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "io/run/run_file.hpp"
+
+namespace gramtile::test {
+
+/// A folder that is removed at the end.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+
+  std::string file(const std::string& name) const { return (path_ / name).string(); }
+  const std::filesystem::path& path() const { return path_; }
+  void clear() const;
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// Kxx [61, 61], Kxtx [30, 61], Kt_diag [30] in tiles of 8: 36 + 32 + 4 = 72 tiles, edge tiles on
+/// every side, labels for one set.
+RunSpec kernel_spec();
+/// Kxx [61, 61] and the gradient by three parameters: 36 tiles.
+RunSpec gradient_spec();
+/// Jacobian of Kxtx [13, 21] by two parameters, float64, with the kernel.
+RunSpec jacobian_spec();
+
+/// K[row, column] of a matrix; ∂K/∂θ_p for plane p + 1. Finite, symmetric where the matrix is.
+double fake_entry(const RunSpec& spec, Index matrix, Index plane, Index row, Index column);
+
+/// Delivers `tile` with fake numbers.
+void deliver(const RunSpec& spec, Index tile, TileSink& sink);
+
+/// What a run promised before it ended.
+struct Promise {
+  Index committed_tiles = 0;  ///< done when commit() last returned (or when the run was opened)
+  Index damaged_tiles = 0;    ///< committed before, found bad on opening
+  bool finished = false;
+};
+
+/// Opens, delivers what is to be done with a commit() after every 16 tiles, finishes. `promise` is
+/// kept up to date, also when this throws.
+void run_to_end(const std::string& out, const RunSpec& spec, const RunOptions& options,
+                Promise& promise);
+
+std::vector<char> read_bytes(const std::string& path);
+void write_bytes(const std::string& path, const std::vector<char>& bytes);
+
+/// Bytes of an undisturbed run.
+std::vector<char> expected_bytes(const RunSpec& spec, std::optional<Shard> shard = {});
+
+/// The number in an environment variable, for long forms of a test.
+Index count_from_environment(const char* variable, Index normal);
+
+}  // namespace gramtile::test
