@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -49,6 +51,12 @@ class Hdf5Images : public ImageReader {
     if (!labels_) return std::nullopt;
     std::vector<std::int64_t> values(static_cast<std::size_t>(images.size()));
     labels_->read(std::array{images}, values);
+    // The library turns a uint64 past the range of int64 into its largest number.
+    const auto largest = std::numeric_limits<std::int64_t>::max();
+    if (!labels_->type().is_signed &&
+        std::find(values.begin(), values.end(), largest) != values.end()) {
+      throw DataError(name_, "expected labels below 2^63 - 1, found a larger one");
+    }
     return values;
   }
 

@@ -141,7 +141,7 @@ class HeaderParser {
   [[noreturn]] void fail(const std::string& expected) {
     const std::string_view rest = text_.substr(at_);
     refuse_data(name_, offset_ + at_, expected,
-                rest.empty() ? "the end of the header" : fmt::format("'{}'", printable(rest, 24)));
+                rest.empty() ? "the end of the header" : printable(rest, 24));
   }
 
   const std::string& name_;

@@ -6,6 +6,7 @@
 
 #include "engine/core/errors.hpp"
 #include "io/hdf5/attributes.hpp"
+#include "io/hdf5/chunk_guard.hpp"
 #include "io/hdf5/handle.hpp"
 
 namespace gramtile::hdf5 {
@@ -49,12 +50,6 @@ ElementType element_type_of(hid_t type) {
   }
 }
 
-bool is_builtin_filter(H5Z_filter_t filter) {
-  return filter == H5Z_FILTER_DEFLATE || filter == H5Z_FILTER_SHUFFLE ||
-         filter == H5Z_FILTER_FLETCHER32 || filter == H5Z_FILTER_SZIP ||
-         filter == H5Z_FILTER_NBIT || filter == H5Z_FILTER_SCALEOFFSET;
-}
-
 /// Why the dataset's storage is refused, "" when it is fine. Rank ≥ 1 for chunked storage.
 std::string storage_problem(hid_t dataset, std::size_t element_bytes, std::size_t rank) {
   const Handle creation(H5Dget_create_plist(dataset), H5Pclose);
@@ -62,15 +57,7 @@ std::string storage_problem(hid_t dataset, std::size_t element_bytes, std::size_
   if (H5Pget_layout(creation.id()) == H5D_VIRTUAL) return "is a virtual dataset, which is refused";
   if (H5Pget_external_count(creation.id()) > 0) return "keeps its data in another file; refused";
   const int num_filters = H5Pget_nfilters(creation.id());
-  for (int i = 0; i < num_filters; ++i) {
-    unsigned flags = 0, config = 0;
-    std::size_t num_values = 0;
-    const H5Z_filter_t filter = H5Pget_filter2(creation.id(), static_cast<unsigned>(i), &flags,
-                                               &num_values, nullptr, 0, nullptr, &config);
-    if (!is_builtin_filter(filter))
-      return "is compressed with filter " + std::to_string(filter) +
-             ", a plugin, which is refused; store it uncompressed or with gzip";
-  }
+  if (std::string problem = filter_problem(creation.id()); !problem.empty()) return problem;
   if (num_filters > 0 && H5Pget_layout(creation.id()) == H5D_CHUNKED) {
     std::vector<hsize_t> chunk(rank);
     H5Pget_chunk(creation.id(), static_cast<int>(rank), chunk.data());
@@ -253,6 +240,8 @@ void Dataset::Impl::read(std::span<const Range> ranges, hid_t memory_type, void*
   if (!shape.empty() && H5Sselect_hyperslab(space.id(), H5S_SELECT_SET, start.data(), nullptr,
                                             count.data(), nullptr) < 0)
     fail(path, name, "cannot select the range");
+  const std::string problem = chunk_problem(dataset.id(), type.size_bytes, ranges);
+  if (!problem.empty()) fail(path, name, problem);
   if (H5Dread(dataset.id(), memory_type, memory.id(), space.id(), H5P_DEFAULT, values) < 0)
     fail(path, name, "cannot be read");
 }

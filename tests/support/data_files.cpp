@@ -14,7 +14,7 @@
 namespace gramtile::test {
 namespace {
 
-// Deflate with zlib's `window_bits` (31: gzip, −15: bare).
+// Deflate with zlib's `window_bits` (31: gzip, 15: zlib, −15: bare).
 Bytes deflated(const Bytes& head, std::uint64_t num_zeros, int window_bits) {
   z_stream z{};
   deflateInit2(&z, 6, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY);
@@ -181,6 +181,8 @@ Bytes make_cifar(std::size_t num_records) {
   }
   return bytes;
 }
+
+Bytes zlib_zeros(std::uint64_t num_zeros) { return deflated({}, num_zeros, 15); }
 
 std::string refusal(const std::function<void()>& call) {
   try {

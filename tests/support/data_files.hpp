@@ -36,6 +36,8 @@ Bytes make_idx(int type_code, const std::vector<std::uint32_t>& shape, const Byt
 Bytes gzipped(const Bytes& contents);
 /// A gzip file of `head` followed by `num_zeros` zeros; needs little memory.
 Bytes gzipped_zeros(const Bytes& head, std::uint64_t num_zeros);
+/// `num_zeros` zeros as HDF5's deflate filter packs them.
+Bytes zlib_zeros(std::uint64_t num_zeros);
 
 /// .npy of version `major`.0 around `dict`, padded as NumPy pads it.
 Bytes make_npy(const std::string& dict, const Bytes& payload, int major = 1);

@@ -141,11 +141,14 @@ TEST_CASE("HDF5 labels lie beside the images, in their group") {
     h5.add("h/y", {2}, H5T_IEEE_F64LE, {0.5, 1});
     h5.add("i/X", {2, 1, 3}, H5T_STD_U8LE, kValues);
     h5.add("i/labels", {3}, H5T_STD_I32LE, {1, 2, 3});
+    h5.add("j/X", {2, 1, 3}, H5T_STD_U8LE, kValues);
+    h5.add("j/labels", {2}, H5T_STD_U64LE, {1, 0x1p63});
   }
   CHECK(open(path + ":/g/X")->labels() == std::vector<std::int64_t>{-1, 8});
   CHECK(open(path + ":/g/X#1:2")->labels() == std::vector<std::int64_t>{8});
   CHECK(!open(path + ":/h/X")->labels());
   CHECK(mentions(refused(path + ":/i/X"), "one per image"));
+  CHECK(mentions(refused(path + ":/j/X"), "2^63"));
 }
 
 TEST_CASE("HDF5 datasets of another rank, type or extent are refused") {
@@ -214,6 +217,61 @@ TEST_CASE("HDF5 raw data in other files is refused") {
     H5Pclose(creation);
   }
   CHECK(mentions(refused(path), "another file"));
+}
+
+// A file with the dataset X of 500 images in one deflated chunk that holds `packed`.
+void write_packed_chunk(const std::string& path, const Bytes& packed) {
+  const Hdf5Writer h5(path);
+  const hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
+  const hsize_t chunk[] = {500, 28, 28}, origin[] = {0, 0, 0};
+  H5Pset_chunk(creation, 3, chunk);
+  H5Pset_deflate(creation, 6);
+  h5.add("X", {500, 28, 28}, H5T_STD_U8LE, {}, creation);
+  const hid_t set = H5Dopen2(h5.file(), "X", H5P_DEFAULT);
+  REQUIRE(H5Dwrite_chunk(set, H5P_DEFAULT, 0, origin, packed.size(), packed.data()) >= 0);
+  H5Dclose(set);
+  H5Pclose(creation);
+}
+
+TEST_CASE("an HDF5 chunk that unpacks to more than it declares is refused in little memory") {
+  const DataFolder folder;
+  const std::string path = folder.path() + "/a.h5";
+  write_packed_chunk(path, zlib_zeros(500 * 28 * 28));
+  CHECK(open(path)->content_hash().size() == 32);
+  for (const int mebibytes :
+       {300, 512}) {  // 300 KB and 520 KB packed: one passes for a chunk's size
+    write_packed_chunk(path, zlib_zeros(std::uint64_t{1048576} * static_cast<unsigned>(mebibytes)));
+    const auto data = open(path + "#:10");
+    reset_peak_memory();
+    const std::uint64_t before = peak_memory();
+    CHECK(mentions(refusal([&] { data->content_hash(); }), "expected a chunk of"));
+    CHECK(peak_memory() - before < std::uint64_t{16} << 20);
+  }
+}
+
+TEST_CASE("HDF5 filters other than deflate, shuffle and checksum are refused") {
+  const DataFolder folder;
+  const std::string path = folder.path() + "/a.h5";
+  const hsize_t chunk[] = {1, 1, 3};
+  const auto write = [&](auto set_filter) {
+    const Hdf5Writer h5(path);
+    const hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(creation, 3, chunk);
+    set_filter(creation);
+    h5.add("X", {2, 1, 3}, H5T_STD_U8LE, kValues, creation);
+    H5Pclose(creation);
+  };
+  write([](hid_t creation) { H5Pset_nbit(creation); });
+  CHECK(mentions(refused(path), "with filter 5"));
+  write([](hid_t creation) { H5Pset_scaleoffset(creation, H5Z_SO_INT, 0); });
+  CHECK(mentions(refused(path), "with filter 6"));
+  write([](hid_t creation) {
+    H5Pset_deflate(creation, 1);
+    H5Pset_deflate(creation, 1);
+  });
+  CHECK(mentions(refused(path), "twice"));
+  write([](hid_t creation) { H5Pset_fletcher32(creation); });
+  CHECK(open(path)->num_examples() == 2);
 }
 
 TEST_CASE("an HDF5 file truncated anywhere is refused and nothing else happens") {
