@@ -13,8 +13,8 @@ ErrorKind kind_of(int error_number) {
 }  // namespace
 
 IoError::IoError(const std::string& file, const std::string& operation, int error_number_)
-    : Error(kind_of(error_number_), file + ": " + operation + ": " +
-                                        std::generic_category().message(error_number_)),
+    : Error(kind_of(error_number_),
+            file + ": " + operation + ": " + std::generic_category().message(error_number_)),
       error_number(error_number_) {}
 
 }  // namespace gramtile

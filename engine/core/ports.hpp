@@ -19,7 +19,8 @@ class BlockSource {
   virtual Index num_examples() const = 0;
 
   /// Writes the pixels of `examples` to `pixels`, [examples.size(), C, H, W]; uint8 sources divided
-  /// by 255. Throws DataError (not readable, or a pixel that is not finite, with the image's index).
+  /// by 255. Throws DataError (not readable, or a pixel that is not finite, with the image's
+  /// index).
   virtual void read(Range examples, std::span<double> pixels) = 0;
 };
 

@@ -42,8 +42,9 @@ void append_matrix(TilePlan& plan, Index matrix) {
 }  // namespace
 
 Index TilePlan::num_pairs(const Tile& tile) const {
-  const bool half = matrices[static_cast<std::size_t>(tile.matrix)].kind == MatrixKind::kSymmetric &&
-                    tile.on_diagonal();
+  const bool half =
+      matrices[static_cast<std::size_t>(tile.matrix)].kind == MatrixKind::kSymmetric &&
+      tile.on_diagonal();
   const Index n = tile.rows.size();
   return half ? n * (n + 1) / 2 : n * tile.columns.size();
 }

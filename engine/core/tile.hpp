@@ -1,5 +1,5 @@
-// Tiles: the unit of work, of memory, of the HDF5 chunk and of resume; and the plan that lists every
-// tile of a run in its fixed order.
+// Tiles: the unit of work, of memory, of the HDF5 chunk and of resume; and the plan that lists
+// every tile of a run in its fixed order.
 #pragma once
 
 #include <string>
@@ -24,10 +24,11 @@ struct MatrixSpec {
   Index num_columns = 0;  ///< 1 for kDiagonal
 };
 
-/// One tile: rows × columns of one matrix. A tile of a symmetric matrix stands for its mirror image too.
+/// One tile: rows × columns of one matrix. A tile of a symmetric matrix stands for its mirror image
+/// too.
 struct Tile {
-  Index index = 0;   ///< position in TilePlan::tiles
-  Index matrix = 0;  ///< index into TilePlan::matrices
+  Index index = 0;                        ///< position in TilePlan::tiles
+  Index matrix = 0;                       ///< index into TilePlan::matrices
   Index block_row = 0, block_column = 0;  ///< chunk coordinates: rows.start / tile size
   Range rows = {}, columns = {};
 
@@ -52,8 +53,8 @@ struct TilePlan {
 /// Requires tile_size ≥ 1 and every extent ≥ 1.
 TilePlan plan_tiles(std::vector<MatrixSpec> matrices, Index tile_size);
 
-/// The contiguous share of tiles for shard `shard` of `num_shards`, balanced by pairs. The shares of
-/// shards 0 … num_shards − 1 follow one another and cover the plan; a share can be empty.
+/// The contiguous share of tiles for shard `shard` of `num_shards`, balanced by pairs. The shares
+/// of shards 0 … num_shards − 1 follow one another and cover the plan; a share can be empty.
 Range shard_of(const TilePlan& plan, Index shard, Index num_shards);
 
 }  // namespace gramtile

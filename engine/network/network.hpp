@@ -15,9 +15,9 @@ namespace gramtile {
 
 /// A variance: scale · value, where the value is a number of its own or a named parameter.
 struct Variance {
-  double value = 0;                      ///< used when `parameter` is empty
+  double value = 0;                           ///< used when `parameter` is empty
   std::optional<std::string> parameter = {};  ///< name in Network::parameters
-  double scale = 1;                      ///< only with a named parameter
+  double scale = 1;                           ///< only with a named parameter
 };
 
 /// A named parameter. Not trainable: it has no gradient entry.

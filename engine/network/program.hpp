@@ -48,8 +48,8 @@ struct ReluOp {
   Index relu;  ///< 0, 1, … in program order: which map of the variance stack it needs
 };
 
-/// output = Σ_b weights[b] · inputs[b]. A plain sum has weights of 1 and no logits. An input can occur
-/// more than once.
+/// output = Σ_b weights[b] · inputs[b]. A plain sum has weights of 1 and no logits. An input can
+/// occur more than once.
 struct SumOp {
   std::vector<ValueId> inputs;
   ValueId output;
@@ -68,7 +68,8 @@ struct Parameter {
 /// What is known of a value before any image is seen.
 struct Value {
   MapShape shape;
-  /// True where xy cannot be negative whatever the images: behind a relu, and whatever is made of such.
+  /// True where xy cannot be negative whatever the images: behind a relu, and whatever is made of
+  /// such.
   bool nonnegative = false;
 };
 
@@ -82,10 +83,10 @@ struct Program {
 };
 
 /// Checks the network and lowers it for images of `shape`.
-/// Throws NetworkError with the path of what is wrong: a geometry that does not fit, a variance that
-/// is negative or not finite, an unknown parameter name, branches of unequal shape, a final map that
-/// is not 1×1 (naming the size reached), more operations than `kMaxOps`, layers nested deeper than
-/// `kMaxNesting`.
+/// Throws NetworkError with the path of what is wrong: a geometry that does not fit, a variance
+/// that is negative or not finite, an unknown parameter name, branches of unequal shape, a final
+/// map that is not 1×1 (naming the size reached), more operations than `kMaxOps`, layers nested
+/// deeper than `kMaxNesting`.
 Program lower(const Network& network, ImageShape shape);
 
 constexpr Index kMaxOps = 10'000;

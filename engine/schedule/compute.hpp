@@ -1,6 +1,6 @@
 // One run of the engine: which matrices, which tiles of them, what of each tile. Blocks are fetched
-// and prepared serially, tiles are computed in parallel, results are delivered serially in the order
-// of the plan:
+// and prepared serially, tiles are computed in parallel, results are delivered serially in the
+// order of the plan:
 //
 //   BlockSource → Block → TileTask → packs of pairs → program on lanes → TileResult → TileSink
 //
@@ -45,7 +45,7 @@ struct ComputeRequest {
   const Program* program = nullptr;
   const TilePlan* plan = nullptr;
   std::vector<MatrixSources> sources;  ///< by matrix of the plan
-  std::vector<Index> tiles;            ///< indices into plan->tiles, increasing: what is still to do
+  std::vector<Index> tiles;  ///< indices into plan->tiles, increasing: what is still to do
   bool with_kernel = true;
   Derivative derivative = Derivative::kNone;
   UpstreamSource* upstream = nullptr;
@@ -54,17 +54,17 @@ struct ComputeRequest {
 /// Computes the tiles and delivers each to `sink`, in order. When `stop` is requested, the tiles in
 /// hand are finished and delivered and the call returns early. `on_delivered` is called after each
 /// delivery, from the delivering thread.
-/// Throws what the ports throw; Error(kOther) naming the matrix and entry when a kernel entry is not
-/// finite (float overflow); Error(kUsage) when memory_bytes is too small for a single tile, naming
-/// the least that would do.
+/// Throws what the ports throw; Error(kOther) naming the matrix and entry when a kernel entry is
+/// not finite (float overflow); Error(kUsage) when memory_bytes is too small for a single tile,
+/// naming the least that would do.
 void compute_tiles(const ComputeRequest& request, const ComputeOptions& options, TileSink& sink,
                    std::stop_token stop = {},
                    const std::function<void(const Tile&)>& on_delivered = {});
 
 /// What a run will hold in memory at most [bytes].
 struct MemoryPlan {
-  std::size_t block_bytes = 0;      ///< one prepared block (images and variance stacks)
-  std::size_t tile_bytes = 0;       ///< one live tile: results and lane buffers of a thread
+  std::size_t block_bytes = 0;  ///< one prepared block (images and variance stacks)
+  std::size_t tile_bytes = 0;   ///< one live tile: results and lane buffers of a thread
   Index num_cached_blocks = 0;
   Index num_live_tiles = 0;
   std::size_t total_bytes = 0;

@@ -1,0 +1,271 @@
+#include "engine/lanes/lane_program.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+namespace gramtile {
+namespace {
+
+/// A step's source with what it does to the step's weight.
+struct Source {
+  RowSource kind = RowSource::kMap;
+  ValueId map = 0;  ///< the value read from a slot; unused for kImages
+  Index map_offset = 0;
+  double factor = 1;  ///< ½ behind a relu: the kernels produce twice the relu
+};
+
+/// Output rows are written only after the input rows at their place have been read.
+bool in_place(const LaneStep& step) {
+  return step.pointwise() ||
+         (step.output.width <= step.input.width &&
+          (step.geometry.kernel_size - 1) * step.geometry.dilation >= step.geometry.pad_low);
+}
+
+/// Walks the program once. `uses_` counts how often a value is still to be read; a slot is free
+/// again when its value's count reaches 0.
+class Compiler {
+ public:
+  Compiler(const Program& program, bool keep_values)
+      : program_(program), keep_values_(keep_values), uses_(program.values.size(), 0) {
+    result_.input = program.input;
+    result_.value_slots.assign(program.values.size(), kNoSlot);
+    relu_of_.assign(program.values.size(), nullptr);
+    fused_conv_.assign(program.values.size(), nullptr);
+  }
+
+  LaneProgram run() {
+    count_uses();
+    place_variance_maps();
+    if (input_needs_slot()) store_input();
+    for (std::size_t i = 0; i < program_.ops.size(); ++i) {
+      std::visit([&](const auto& op) { compile(op, i); }, program_.ops[i]);
+    }
+    result_.output_slot = slot_of(program_.output);
+    size_buffers();
+    return std::move(result_);
+  }
+
+ private:
+  void count_uses() {
+    for (const Op& op : program_.ops) {
+      if (const auto* sum = std::get_if<SumOp>(&op)) {
+        for (ValueId v : sum->inputs) ++uses(v);
+      } else if (const auto* conv = std::get_if<Conv2dOp>(&op)) {
+        ++uses(conv->input);
+      } else {
+        ++uses(std::get<ReluOp>(op).input);
+      }
+    }
+    ++uses(program_.output);
+  }
+
+  void place_variance_maps() {
+    for (const Op& op : program_.ops) {
+      if (const auto* relu = std::get_if<ReluOp>(&op)) {
+        result_.relu_offsets.push_back(result_.num_map_pixels);
+        result_.num_map_pixels += shape(relu->input).num_pixels();
+      }
+    }
+  }
+
+  /// A convolution reads the images themselves; anything else needs their product in a slot.
+  bool input_needs_slot() const {
+    if (program_.output == 0) return true;
+    return std::any_of(program_.ops.begin(), program_.ops.end(), [](const Op& op) {
+      if (const auto* relu = std::get_if<ReluOp>(&op)) return relu->input == 0;
+      const auto* sum = std::get_if<SumOp>(&op);
+      return sum != nullptr && std::count(sum->inputs.begin(), sum->inputs.end(), 0) > 0;
+    });
+  }
+
+  void store_input() {
+    LaneStep step;
+    step.source = RowSource::kImages;
+    step.input = step.output = shape(0);
+    step.output_slot = result_.value_slots[0] = new_slot();
+    result_.steps.push_back(step);
+  }
+
+  void compile(const ReluOp& op, std::size_t index) {
+    relu_of_[static_cast<std::size_t>(op.output)] = &op;
+    if (uses(op.output) == 1 && index + 1 < program_.ops.size() && op.output != program_.output) {
+      return;  // its reader applies it
+    }
+    LaneStep step = step_from(op.output, 1, {}, shape(op.output));
+    finish(step, {source_of(op.output).map}, op.output);
+    relu_of_[static_cast<std::size_t>(op.output)] = nullptr;  // from now on it is a map
+  }
+
+  void compile(const Conv2dOp& op, std::size_t index) {
+    if (ends_branch_of_next_sum(op, index)) {
+      fused_conv_[static_cast<std::size_t>(op.output)] = &op;
+      return;
+    }
+    LaneStep step = conv_step(op, 1);
+    finish(step, {source_of(op.input).map}, op.output);
+  }
+
+  void compile(const SumOp& op, std::size_t) {
+    // The fused convolution last, plain maps before relus: a plain map can be an addend.
+    std::vector<std::pair<ValueId, double>> terms;
+    for (std::size_t b = 0; b < op.inputs.size(); ++b)
+      terms.push_back({op.inputs[b], op.weights[b]});
+    std::stable_sort(terms.begin(), terms.end(),
+                     [&](const auto& a, const auto& b) { return rank(a.first) < rank(b.first); });
+    // The first plain map is carried as an addend; without one, the first term becomes a map.
+    std::size_t next = 0;
+    Index addend = kNoSlot;
+    double addend_weight = 1;
+    ValueId addend_value = terms[0].first;
+    bool addend_is_own = false;  // a slot of this sum, not of a value
+    if (rank(terms[0].first) == 0 && terms.size() > 1) {
+      addend = slot_of(terms[0].first);
+      addend_weight = terms[0].second;
+      next = 1;
+    }
+    for (; next < terms.size(); ++next) {
+      const auto [value, weight] = terms[next];
+      const Conv2dOp* conv = fused_conv_[static_cast<std::size_t>(value)];
+      LaneStep step = conv != nullptr ? conv_step(*conv, weight)
+                                      : step_from(value, weight, {}, shape(op.output));
+      step.addend_slot = addend;
+      step.addend_weight = addend_weight;
+      const ValueId read = source_of(conv != nullptr ? conv->input : value).map;
+      step.output_slot = addend_is_own ? addend : kNoSlot;
+      finish(step,
+             addend == kNoSlot || addend_is_own ? std::vector<ValueId>{read}
+                                                : std::vector<ValueId>{read, addend_value},
+             op.output);
+      addend = slot_of(op.output);
+      addend_weight = 1;
+      addend_is_own = true;
+    }
+  }
+
+  /// 0: stored map, 1: relu to be applied, 2: convolution to be done here.
+  int rank(ValueId v) const {
+    if (fused_conv_[static_cast<std::size_t>(v)] != nullptr) return 2;
+    return relu_of_[static_cast<std::size_t>(v)] != nullptr ? 1 : 0;
+  }
+
+  /// A tape needs the branches of a mixture, so there they stay apart.
+  bool ends_branch_of_next_sum(const Conv2dOp& op, std::size_t index) const {
+    if (index + 1 >= program_.ops.size() || uses(op.output) != 1) return false;
+    const auto* sum = std::get_if<SumOp>(&program_.ops[index + 1]);
+    if (sum == nullptr || (keep_values_ && sum->first_logit != kNoParameter)) return false;
+    return std::count(sum->inputs.begin(), sum->inputs.end(), op.output) == 1;
+  }
+
+  Source source_of(ValueId v) const {
+    if (const ReluOp* relu = relu_of_[static_cast<std::size_t>(v)]) {
+      const bool nonnegative = program_.values[static_cast<std::size_t>(relu->input)].nonnegative;
+      return {nonnegative ? RowSource::kReluNonneg : RowSource::kRelu, relu->input,
+              result_.relu_offsets[static_cast<std::size_t>(relu->relu)], 0.5};
+    }
+    if (v == 0 && result_.value_slots[0] == kNoSlot) return {RowSource::kImages, 0, 0, 1};
+    return {RowSource::kMap, v, 0, 1};
+  }
+
+  LaneStep step_from(ValueId v, double weight, const WindowGeometry& geometry,
+                     MapShape output) const {
+    const Source source = source_of(v);
+    LaneStep step;
+    step.source = source.kind;
+    step.input_slot = source.kind == RowSource::kImages ? kNoSlot : slot_of(source.map);
+    step.map_offset = source.map_offset;
+    step.input = shape(v);
+    step.output = output;
+    step.geometry = geometry;
+    step.weight = weight * source.factor;
+    return step;
+  }
+
+  LaneStep conv_step(const Conv2dOp& op, double scale) const {
+    const auto k = static_cast<double>(op.geometry.kernel_size);
+    LaneStep step =
+        step_from(op.input, scale * op.weight.value / (k * k), op.geometry, shape(op.output));
+    step.bias = scale * op.bias.value;
+    return step;
+  }
+
+  /// Counts the reads, chooses the output's slot unless the step has one, and appends the step.
+  void finish(LaneStep step, const std::vector<ValueId>& reads, ValueId output) {
+    std::optional<Index> reusable;
+    for (ValueId v : reads) {
+      const Index slot = result_.value_slots[static_cast<std::size_t>(v)];
+      if (--uses(v) > 0 || slot == kNoSlot || keep_values_) continue;
+      if (!reusable && step.output_slot == kNoSlot && in_place(step)) {
+        reusable = slot;
+      } else {
+        free_.push_back(slot);
+      }
+    }
+    if (step.output_slot == kNoSlot) {
+      // A slot freed by this very step is not for its output.
+      step.output_slot = reusable ? *reusable : new_slot(free_at_start_);
+    }
+    free_at_start_ = free_.size();
+    result_.value_slots[static_cast<std::size_t>(output)] = step.output_slot;
+    result_.steps.push_back(step);
+  }
+
+  Index new_slot(std::size_t usable) {
+    if (usable == 0 || free_.empty()) return result_.num_slots++;
+    const Index slot = free_.front();
+    free_.erase(free_.begin());
+    return slot;
+  }
+  Index new_slot() { return result_.num_slots++; }
+
+  void size_buffers() {
+    for (const Value& value : program_.values) {
+      result_.slot_pixels = std::max(result_.slot_pixels, value.shape.num_pixels());
+    }
+    result_.slot_pixels += 1;  // keeps slots off the same cache sets
+    Index ring = 0;
+    for (const LaneStep& step : result_.steps) {
+      if (step.pointwise()) continue;
+      const WindowGeometry& g = step.geometry;
+      const Index width = std::max(step.output.width, step.input.width) + 4;
+      result_.row_vectors =
+          std::max(result_.row_vectors, width + 2 * std::min<Index>(g.kernel_size, 8));
+      const Index rows = std::min((g.kernel_size - 1) * g.dilation + 1, step.input.height);
+      ring = std::max(ring, std::max<Index>(rows, 12) * width);
+    }
+    result_.scratch_vectors = 2 * result_.row_vectors + ring;
+  }
+
+  MapShape shape(ValueId v) const { return program_.values[static_cast<std::size_t>(v)].shape; }
+  Index slot_of(ValueId v) const { return result_.value_slots[static_cast<std::size_t>(v)]; }
+  Index& uses(ValueId v) { return uses_[static_cast<std::size_t>(v)]; }
+  Index uses(ValueId v) const { return uses_[static_cast<std::size_t>(v)]; }
+
+  const Program& program_;
+  bool keep_values_;
+  std::vector<Index> uses_;
+  std::vector<const ReluOp*> relu_of_;       ///< relus whose reader applies them
+  std::vector<const Conv2dOp*> fused_conv_;  ///< convolutions whose sum computes them
+  std::vector<Index> free_;
+  std::size_t free_at_start_ = 0;
+  LaneProgram result_;
+};
+
+}  // namespace
+
+LaneSteps LaneProgram::view() const {
+  return {.steps = steps.data(),
+          .num_steps = static_cast<Index>(steps.size()),
+          .output_slot = output_slot,
+          .channels = input.channels,
+          .num_pixels = input.num_pixels(),
+          .num_map_pixels = num_map_pixels,
+          .slot_stride = slot_pixels,
+          .row_vectors = row_vectors};
+}
+
+LaneProgram compile_lanes(const Program& program, bool keep_values) {
+  return Compiler(program, keep_values).run();
+}
+
+}  // namespace gramtile

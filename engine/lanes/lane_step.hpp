@@ -1,0 +1,87 @@
+// The lane program: what `Program` becomes for the SIMD kernels. Plain data, no std containers, so
+// that sources compiled for newer instruction sets can read it.
+//
+// Maps of one pack live in numbered slots, [pixel][lane]. One step reads its source once, sums
+// windows of it and writes its output once:
+//
+//   output = weight · Σ_window source + bias + addend_weight · addend
+#pragma once
+
+#include "engine/core/index.hpp"
+#include "engine/network/program.hpp"
+
+namespace gramtile {
+
+/// Where a step takes the rows it sums from.
+enum class RowSource {
+  kImages,      ///< mean over channels of x·y
+  kMap,         ///< a slot as it is
+  kRelu,        ///< relu of a slot that can be negative
+  kReluNonneg,  ///< relu of a slot that cannot
+};
+
+constexpr Index kNoSlot = -1;
+
+struct LaneStep {
+  RowSource source = RowSource::kMap;
+  Index input_slot = kNoSlot;  ///< unused for kImages
+  Index output_slot = kNoSlot;
+  Index addend_slot = kNoSlot;
+  Index map_offset = 0;  ///< relu: first pixel of its maps in the variance stack
+  MapShape input, output;
+  WindowGeometry geometry;
+  double weight = 1;  ///< var_weight / k², a relu's ½ included
+  double bias = 0;
+  double addend_weight = 1;
+
+  /// No window to sum: every output pixel comes from the input pixel at its place.
+  constexpr bool pointwise() const { return geometry == WindowGeometry{}; }
+};
+
+/// A lane program as the kernels see it.
+struct LaneSteps {
+  const LaneStep* steps = nullptr;
+  Index num_steps = 0;
+  Index output_slot = 0;
+  Index channels = 0;
+  Index num_pixels = 0;      ///< of the input image
+  Index num_map_pixels = 0;  ///< of all relus together: extent of a variance stack
+  Index slot_stride = 0;     ///< between slots [vectors]
+  Index row_vectors = 0;     ///< extent of a row buffer [vectors]
+};
+
+/// The images and variance stacks of one block, in two layouts: as columns, packs of `lanes`
+/// examples interleaved [value][lane]; as rows, one example after the other. Per example (row) or
+/// pack (column): pixels [channels · num_pixels], then √xx [num_map_pixels], then 1/√xx (rows: half
+/// of it) [num_map_pixels], both 0 where xx = 0.
+template <class T>
+struct LaneBlock {
+  const T* packs = nullptr;
+  const T* rows = nullptr;
+  Index pack_stride = 0;  ///< elements between packs
+  Index row_stride = 0;   ///< elements between rows
+};
+
+/// Buffers and inputs of one pack.
+template <class T>
+struct PackOperands {
+  const T* row;   ///< one row of a LaneBlock
+  const T* pack;  ///< one pack of a LaneBlock
+  T* slots;       ///< maps, [slot][pixel][lane]
+  T* scratch;     ///< row buffers of the window sums; starts out as zeros
+};
+
+/// Buffers of one pack of images whose variances are computed.
+struct VarianceOperands {
+  const double* images;  ///< [channels · num_pixels][lane]
+  double* variances;     ///< [num_map_pixels][lane], output: xx of every relu's input
+  double* slots;
+  double* scratch;
+};
+
+/// Values per example in a LaneBlock.
+constexpr Index values_per_example(const LaneSteps& program) {
+  return program.channels * program.num_pixels + 2 * program.num_map_pixels;
+}
+
+}  // namespace gramtile

@@ -1,0 +1,140 @@
+#include "engine/lanes/prepared_block.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "engine/core/errors.hpp"
+#include "engine/simd/kernels.hpp"
+
+namespace gramtile {
+namespace {
+
+std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
+
+/// Variances beyond this would make products of the pair recursion overflow; below the other bound
+/// 1/√xx squared would: such pixels count as black (a contribution below 1e-36 in float).
+template <class T>
+constexpr double kLargestVariance = static_cast<double>(std::numeric_limits<T>::max()) / 16;
+template <class T>
+constexpr double kSmallestVariance = sizeof(T) == 4 ? 1e-36 : 1e-300;
+
+/// One pack of variance lanes: which images it holds and what the kernel left.
+struct VariancePack {
+  Index first = 0;  ///< example within the block
+  Index count = 0;  ///< lanes that hold an example
+  Index lanes = 0;
+  AlignedBuffer<double> images, variances;
+};
+
+void interleave(std::span<const double> pixels, Index num_values, VariancePack& pack) {
+  std::fill_n(pack.images.data(), pack.images.size(), 0.0);
+  for (Index lane = 0; lane < pack.count; ++lane) {
+    const double* from = pixels.data() + (pack.first + lane) * num_values;
+    for (Index i = 0; i < num_values; ++i) pack.images[as_size(i * pack.lanes + lane)] = from[i];
+  }
+}
+
+[[noreturn]] void throw_overflow(Index example, double variance, const char* type) {
+  throw Error(
+      ErrorKind::kOther,
+      fmt::format("image {}: a variance of {:.3g} overflows {}; use --dtype float64, or scale "
+                  "the pixels or the network's variances down",
+                  example, variance, type));
+}
+
+template <class T>
+void store_example(const LaneProgram& program, const VariancePack& from, Index lane,
+                   PreparedBlock<T>& block) {
+  const Index num_values = program.input.num_values(), maps = program.num_map_pixels;
+  const Index example = from.first + lane;
+  const Index lanes = simd::kernels<T>().lanes;
+  T* row = block.rows.data() + example * block.view.row_stride;
+  T* pack = block.packs.data() + example / lanes * block.view.pack_stride + example % lanes;
+  for (Index i = 0; i < num_values; ++i) {
+    row[i] = pack[i * lanes] = static_cast<T>(from.images[as_size(i * from.lanes + lane)]);
+  }
+  double largest = 0;
+  for (Index p = 0; p < maps; ++p) {
+    const double xx = from.variances[as_size(p * from.lanes + lane)];
+    const double root = std::sqrt(xx);
+    const bool black = xx < kSmallestVariance<T>;
+    const double inverse = black ? 0.0 : 1.0 / root;
+    largest = std::max(largest, std::isnan(xx) ? std::numeric_limits<double>::infinity() : xx);
+    row[num_values + p] = pack[(num_values + p) * lanes] = black ? T(0) : static_cast<T>(root);
+    pack[(num_values + maps + p) * lanes] = static_cast<T>(inverse);
+    row[num_values + maps + p] = static_cast<T>(0.5 * inverse);
+  }
+  largest = std::max(largest, std::abs(block.diagonal[as_size(example)]));
+  if (!(largest <= kLargestVariance<T>)) {
+    throw_overflow(block.examples.start + example, largest, sizeof(T) == 4 ? "float32" : "float64");
+  }
+}
+
+}  // namespace
+
+template <class T>
+Index num_packs(Index num_examples) {
+  const Index lanes = simd::kernels<T>().lanes;
+  return (num_examples + lanes - 1) / lanes;
+}
+
+template <class T>
+std::size_t PreparedBlock<T>::bytes(const LaneProgram& program, Index num_examples) {
+  const Index examples = num_packs<T>(num_examples) * simd::kernels<T>().lanes + num_examples;
+  return as_size(examples * values_per_example(program.view())) * sizeof(T);
+}
+
+template <class T>
+PreparedBlock<T> allocate_block(const LaneProgram& program, Range examples) {
+  const Index lanes = simd::kernels<T>().lanes, values = values_per_example(program.view());
+  PreparedBlock<T> block;
+  block.examples = examples;
+  // Rows start on cache lines of their own.
+  const Index row_stride = (values + 31) / 32 * 32;
+  block.packs = AlignedBuffer<T>(as_size(num_packs<T>(examples.size()) * values * lanes));
+  block.rows = AlignedBuffer<T>(as_size(examples.size() * row_stride));
+  block.diagonal.assign(as_size(examples.size()), 0.0);
+  block.view = {block.packs.data(), block.rows.data(), values * lanes, row_stride};
+  return block;
+}
+
+template <class T>
+void prepare_pack(const LaneProgram& program, std::span<const double> pixels, Index pack,
+                  LaneWorkspace<double>& workspace, PreparedBlock<T>& block) {
+  const simd::VarianceKernels& kernels = simd::variance_kernels();
+  const Index num_values = program.input.num_values();
+  VariancePack from{
+      .lanes = kernels.lanes,
+      .images = AlignedBuffer<double>(as_size(num_values * kernels.lanes)),
+      .variances = AlignedBuffer<double>(as_size(program.num_map_pixels * kernels.lanes))};
+  const Index lanes = simd::kernels<T>().lanes;
+  const Index stop = std::min((pack + 1) * lanes, block.examples.size());
+  for (from.first = pack * lanes; from.first < stop; from.first += kernels.lanes) {
+    from.count = std::min(kernels.lanes, stop - from.first);
+    interleave(pixels, num_values, from);
+    kernels.run(program.view(), {from.images.data(), from.variances.data(), workspace.slots.data(),
+                                 workspace.scratch.data()});
+    const double* diagonal =
+        workspace.slots.data() + program.output_slot * program.slot_pixels * kernels.lanes;
+    for (Index lane = 0; lane < from.count; ++lane) {
+      block.diagonal[as_size(from.first + lane)] = diagonal[lane];
+      store_example(program, from, lane, block);
+    }
+  }
+}
+
+template struct PreparedBlock<float>;
+template struct PreparedBlock<double>;
+template PreparedBlock<float> allocate_block(const LaneProgram&, Range);
+template PreparedBlock<double> allocate_block(const LaneProgram&, Range);
+template void prepare_pack(const LaneProgram&, std::span<const double>, Index,
+                           LaneWorkspace<double>&, PreparedBlock<float>&);
+template void prepare_pack(const LaneProgram&, std::span<const double>, Index,
+                           LaneWorkspace<double>&, PreparedBlock<double>&);
+template Index num_packs<float>(Index);
+template Index num_packs<double>(Index);
+
+}  // namespace gramtile

@@ -1,0 +1,119 @@
+// The relu on lanes, docs/mathematics.md, and the square root it needs. Included once per target.
+//
+// With r = √xx √yy, c = xy/r, u = (1 − c)/2 and f = 2·relu (the ½ is folded into the next weight):
+//   f = max(xy, 0) + (r − |xy|) · √(2u) g(2u)
+// √xx and 1/√xx come from the variance stack, so there is no division; products of the two images'
+// maps commute, so f has the same bits whichever image is the row.
+//
+// u is clamped to at least kTiny instead of 0: at |c| = 1 the second term then is below 1e-15 · r ·
+// 0, and an approximate reciprocal root never sees 0. Where xx·yy = 0 both maps are 0, hence f =
+// max(xy, 0) = 0.
+#if defined(GRAMTILE_LANES_RELU_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
+#ifdef GRAMTILE_LANES_RELU_INL_HPP_
+#undef GRAMTILE_LANES_RELU_INL_HPP_
+#else
+#define GRAMTILE_LANES_RELU_INL_HPP_
+#endif
+
+#include "engine/lanes/relu_polynomials.hpp"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace gramtile {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+template <class T>
+inline constexpr T kTiny = sizeof(T) == 4 ? T(1e-30) : T(1e-290);
+
+// Two pixels are computed in step, here and below: chains of dependent operations are long (12 × 4
+// cycles) against what a processor can look ahead, so neighbours are interleaved by hand.
+constexpr int kStep = 2;
+#define GRAMTILE_EACH(k) HWY_UNROLL(2) for (int k = 0; k < kStep; ++k)
+
+// p ← √u · p · kPolynomialScale⁻¹, for u ≥ kTiny. AVX-512's square root takes 12.5 cycles (float;
+// 25 double) a vector, as long as all the rest together, so there: y ≈ 1/√u to 2⁻¹⁴, s = u·y, e = 1
+// − s·y, |e| ≤ 2⁻¹³, and √u = s (1 + e/2 + 3e²/8 + …). Float keeps the first order, error 3/8 e²
+// = 5.6e-9; double the second, its coefficients refitted on |e| ≤ 2⁻¹³: error 5/16 e³ / 4
+// = 1.4e-13.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE void MultiplyBySqrt(D d, const V (&u)[kStep], V (&p)[kStep]) {
+#if HWY_TARGET <= HWY_AVX3
+  V y[kStep], s[kStep], e[kStep];
+  if constexpr (sizeof(hn::TFromD<D>) == 4) {
+    GRAMTILE_EACH(k) y[k] = V{_mm512_rsqrt14_ps(u[k].raw)};
+    GRAMTILE_EACH(k) s[k] = hn::Mul(u[k], y[k]);
+    // s (1 + e/2) p = s · (3 − s·y) p / 2; the ½ is in the polynomial: PolynomialScale.
+    GRAMTILE_EACH(k) e[k] = hn::NegMulAdd(s[k], y[k], hn::Set(d, 3.0f));
+  } else {
+    // 5/16 e³ on |e| ≤ E is replaced by its best line: 5/16 · (3/4) E² e.
+    constexpr double kE = 1.0 / 8192;
+    GRAMTILE_EACH(k) y[k] = V{_mm512_rsqrt14_pd(u[k].raw)};
+    GRAMTILE_EACH(k) s[k] = hn::Mul(u[k], y[k]);
+    GRAMTILE_EACH(k) y[k] = hn::NegMulAdd(s[k], y[k], hn::Set(d, 1.0));
+    GRAMTILE_EACH(k)
+    e[k] = hn::MulAdd(y[k], hn::Set(d, 0.375), hn::Set(d, 0.5 + 15.0 / 64 * kE * kE));
+    GRAMTILE_EACH(k) e[k] = hn::MulAdd(e[k], y[k], hn::Set(d, 1.0));
+  }
+  GRAMTILE_EACH(k) p[k] = hn::Mul(p[k], e[k]);
+  GRAMTILE_EACH(k) p[k] = hn::Mul(p[k], s[k]);
+#else
+  (void)d;
+  GRAMTILE_EACH(k) p[k] = hn::Mul(p[k], hn::Sqrt(u[k]));
+#endif
+}
+
+// What a polynomial that is multiplied by MultiplyBySqrt has to be scaled with.
+template <class T>
+constexpr double PolynomialScale() {
+#if HWY_TARGET <= HWY_AVX3
+  return sizeof(T) == 4 ? 0.5 : 1.0;
+#else
+  return 1.0;
+#endif
+}
+
+// p = Horner's rule for scale · Σ_k coefficients[k] (2u)^k; the powers of two are folded at compile
+// time.
+template <class D, size_t N, class V = hn::Vec<D>>
+HWY_INLINE void PolynomialOfTwice(D d, const double (&coefficients)[N], double scale,
+                                  const V (&u)[kStep], V (&p)[kStep]) {
+  using T = hn::TFromD<D>;
+  double power = scale * static_cast<double>(size_t{1} << (N - 1));
+  GRAMTILE_EACH(k) p[k] = hn::Set(d, static_cast<T>(coefficients[N - 1] * power));
+  HWY_UNROLL(16)
+  for (int i = static_cast<int>(N) - 2; i >= 0; --i) {
+    power *= 0.5;
+    GRAMTILE_EACH(k)
+    p[k] = hn::MulAdd(p[k], u[k], hn::Set(d, static_cast<T>(coefficients[i] * power)));
+  }
+}
+
+constexpr double kSqrt2 = 1.41421356237309504880;
+
+// f = twice the relu of xy. kNonneg: xy ≥ 0 is known. `half_inverse` is 1/(2r).
+template <bool kNonneg, class D, class V = hn::Vec<D>>
+HWY_INLINE void TwiceRelu(D d, const V (&xy)[kStep], const V (&sx)[kStep], const V (&sy)[kStep],
+                          const V (&half_inverse)[kStep], V (&f)[kStep]) {
+  using T = hn::TFromD<D>;
+  constexpr bool kFloat = sizeof(T) == 4;
+  constexpr double kScale = kSqrt2 * PolynomialScale<T>();
+  V u[kStep], g[kStep];
+  GRAMTILE_EACH(k) f[k] = kNonneg ? xy[k] : hn::Abs(xy[k]);
+  GRAMTILE_EACH(k) u[k] = hn::NegMulAdd(f[k], half_inverse[k], hn::Set(d, T(0.5)));
+  GRAMTILE_EACH(k) u[k] = hn::Max(u[k], hn::Set(d, kTiny<T>));
+  if constexpr (kFloat && kNonneg)
+    PolynomialOfTwice(d, polynomials::kReluNonnegFloat, kScale, u, g);
+  if constexpr (kFloat && !kNonneg) PolynomialOfTwice(d, polynomials::kReluFloat, kScale, u, g);
+  if constexpr (!kFloat && kNonneg)
+    PolynomialOfTwice(d, polynomials::kReluNonnegDouble, kScale, u, g);
+  if constexpr (!kFloat && !kNonneg) PolynomialOfTwice(d, polynomials::kReluDouble, kScale, u, g);
+  MultiplyBySqrt(d, u, g);
+  GRAMTILE_EACH(k) u[k] = hn::MulSub(sx[k], sy[k], f[k]);  // r − |xy|
+  GRAMTILE_EACH(k) f[k] = hn::MulAdd(u[k], g[k], kNonneg ? xy[k] : hn::Max(xy[k], hn::Zero(d)));
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace gramtile
+HWY_AFTER_NAMESPACE();
+#endif

@@ -1,0 +1,99 @@
+// The lane program run on variances: one pack of images at a time, each its own lane, in double.
+// Leaves xx of every relu's input, and K(x, x) in the output slot. Included once per target.
+#if defined(GRAMTILE_LANES_VARIANCES_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
+#ifdef GRAMTILE_LANES_VARIANCES_INL_HPP_
+#undef GRAMTILE_LANES_VARIANCES_INL_HPP_
+#else
+#define GRAMTILE_LANES_VARIANCES_INL_HPP_
+#endif
+
+#include "engine/lanes/forward-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace gramtile {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// mean over channels of x²
+template <class D>
+struct SquaredImageRows {
+  D d;
+  const double* images;
+  Index width, num_pixels, channels;
+
+  HWY_INLINE hn::Vec<D> At(Index pixel) const {
+    const Index lanes = static_cast<Index>(hn::Lanes(d));
+    auto sum = hn::Zero(d);
+    for (Index c = 0; c < channels; ++c) {
+      const auto x = hn::Load(d, images + (c * num_pixels + pixel) * lanes);
+      sum = hn::MulAdd(x, x, sum);
+    }
+    return hn::Mul(sum, hn::Set(d, 1.0 / static_cast<double>(channels)));
+  }
+  HWY_INLINE void Row(Index y, double* to) const {
+    const Index lanes = static_cast<Index>(hn::Lanes(d));
+    for (Index x = 0; x < width; ++x) hn::Store(At(y * width + x), d, to + x * lanes);
+  }
+};
+
+// xx as it is (twice the relu of a variance), kept in the variance stack on the way.
+template <class D>
+struct VarianceRows {
+  D d;
+  const double* map;
+  double* stack;
+  Index width;
+
+  HWY_INLINE hn::Vec<D> At(Index pixel) const {
+    const Index at = pixel * static_cast<Index>(hn::Lanes(d));
+    const auto xx = hn::Load(d, map + at);
+    hn::Store(xx, d, stack + at);
+    return xx;
+  }
+  HWY_INLINE void Row(Index y, double* to) const {
+    const Index lanes = static_cast<Index>(hn::Lanes(d));
+    for (Index x = 0; x < width; ++x) hn::Store(At(y * width + x), d, to + x * lanes);
+  }
+};
+
+template <class D, class Epilogue>
+void RunVarianceStep(D d, const LaneSteps& program, const LaneStep& step,
+                     const VarianceOperands& pack, const Epilogue& epilogue) {
+  const Index lanes = static_cast<Index>(hn::Lanes(d));
+  if (step.source == RowSource::kImages) {
+    const SquaredImageRows<D> source{d, pack.images, step.input.width, program.num_pixels,
+                                     program.channels};
+    return RunStep(d, step, program.row_vectors, pack.scratch, source, epilogue);
+  }
+  const double* map = pack.slots + step.input_slot * program.slot_stride * lanes;
+  if (step.source == RowSource::kMap) {
+    return RunStep(d, step, program.row_vectors, pack.scratch, MapRows<D>{d, map, step.input.width},
+                   epilogue);
+  }
+  double* stack = pack.variances + step.map_offset * lanes;
+  RunStep(d, step, program.row_vectors, pack.scratch,
+          VarianceRows<D>{d, map, stack, step.input.width}, epilogue);
+}
+
+template <class D>
+void RunVariances(D d, const LaneSteps& program, const VarianceOperands& pack) {
+  const Index lanes = static_cast<Index>(hn::Lanes(d));
+  for (Index i = 0; i < program.num_steps; ++i) {
+    const LaneStep& step = program.steps[i];
+    double* output = pack.slots + step.output_slot * program.slot_stride * lanes;
+    if (step.addend_slot == kNoSlot) {
+      RunVarianceStep(d, program, step, pack,
+                      StoreAffine<D, false>{d, output, nullptr, step.weight, step.bias, 0});
+    } else {
+      const double* addend = pack.slots + step.addend_slot * program.slot_stride * lanes;
+      RunVarianceStep(
+          d, program, step, pack,
+          StoreAffine<D, true>{d, output, addend, step.weight, step.bias, step.addend_weight});
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace gramtile
+HWY_AFTER_NAMESPACE();
+#endif

@@ -1,0 +1,70 @@
+#include "engine/schedule/tile_kernel.hpp"
+
+#include <algorithm>
+
+#include "engine/simd/kernels.hpp"
+
+namespace gramtile {
+namespace {
+
+/// Packs of columns × chunks of rows, numbered pack-major.
+struct Strip {
+  Index pack;
+  Range rows;
+};
+
+Strip strip_at(Index number, Index num_rows) {
+  const Index chunks = (num_rows + kStripRows - 1) / kStripRows;
+  const Index start = number % chunks * kStripRows;
+  return {number / chunks, {start, std::min(start + kStripRows, num_rows)}};
+}
+
+template <class T>
+void compute_strip(const TileOperands<T>& tile, const Strip& strip, LaneWorkspace<T>& workspace,
+                   std::span<T> kernel) {
+  const simd::Kernels<T>& kernels = simd::kernels<T>();
+  const LaneSteps program = tile.program.view();
+  const Index num_columns = tile.columns.examples.size();
+  const Index first = strip.pack * kernels.lanes;
+  const Index count = std::min(kernels.lanes, num_columns - first);
+  const T* pack = tile.columns.view.packs + strip.pack * tile.columns.view.pack_stride;
+  const T* result =
+      workspace.slots.data() + program.output_slot * program.slot_stride * kernels.lanes;
+  for (Index row = strip.rows.start; row < strip.rows.stop; ++row) {
+    if (tile.triangle && first + count <= row + 1) break;  // nothing above the diagonal any more
+    kernels.forward(program, {tile.rows.view.rows + row * tile.rows.view.row_stride, pack,
+                              workspace.slots.data(), workspace.scratch.data()});
+    std::copy_n(result, count, kernel.data() + row * num_columns + first);
+  }
+}
+
+/// Fills the lower triangle from the upper one and the diagonal from the variances.
+template <class T>
+void mirror(const std::vector<double>& diagonal, std::span<T> kernel) {
+  const std::size_t n = diagonal.size();
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = 0; j < i; ++j) kernel[i * n + j] = kernel[j * n + i];
+    kernel[i * n + i] = static_cast<T>(diagonal[i]);
+  }
+}
+
+}  // namespace
+
+template <class T>
+void compute_tile_kernel(const TileOperands<T>& tile, Executor& executor,
+                         WorkspacePool<LaneWorkspace<T>>& workspaces, std::span<T> kernel) {
+  const Index num_rows = tile.rows.examples.size();
+  const Index chunks = (num_rows + kStripRows - 1) / kStripRows;
+  executor.for_each(num_packs<T>(tile.columns.examples.size()) * chunks, [&](Index number) {
+    auto workspace = workspaces.borrow();
+    compute_strip(tile, strip_at(number, num_rows), *workspace, kernel);
+  });
+  if (tile.triangle) mirror(tile.rows.diagonal, kernel);
+}
+
+template void compute_tile_kernel(const TileOperands<float>&, Executor&,
+                                  WorkspacePool<LaneWorkspace<float>>&, std::span<float>);
+template void compute_tile_kernel(const TileOperands<double>&, Executor&,
+                                  WorkspacePool<LaneWorkspace<double>>&, std::span<double>);
+
+}  // namespace gramtile

@@ -1,0 +1,33 @@
+// K of one tile: cut into strips (one pack of columns against a few rows) that threads share.
+#pragma once
+
+#include <span>
+
+#include "engine/core/tile.hpp"
+#include "engine/lanes/prepared_block.hpp"
+#include "engine/schedule/executor.hpp"
+#include "engine/schedule/workspace_pool.hpp"
+
+namespace gramtile {
+
+/// Rows of a strip: long enough to use a pack's maps while they are in L2, short enough that one
+/// tile occupies many threads. Part of the summation order of gradients; not to depend on threads.
+inline constexpr Index kStripRows = 64;
+
+/// The two blocks of a tile. `triangle`: a diagonal tile of a symmetric matrix, where rows and
+/// columns are the same examples.
+template <class T>
+struct TileOperands {
+  const LaneProgram& program;
+  const PreparedBlock<T>& rows;
+  const PreparedBlock<T>& columns;
+  bool triangle = false;
+};
+
+/// Writes K to `kernel`, [rows, columns]. Of a triangle only pairs above the diagonal are computed
+/// and mirrored; the diagonal is the variance.
+template <class T>
+void compute_tile_kernel(const TileOperands<T>& tile, Executor& executor,
+                         WorkspacePool<LaneWorkspace<T>>& workspaces, std::span<T> kernel);
+
+}  // namespace gramtile

@@ -1,0 +1,52 @@
+// Compiled once per instruction set by Highway's foreach_target. Nothing here but Highway, the
+// lanes and plain data: a shared inline function compiled for a newer processor could be picked by
+// the linker.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/simd/kernels.cpp"
+#include "engine/lanes/forward-inl.hpp"
+#include "engine/lanes/variances-inl.hpp"
+#include "engine/simd/kernel_table.hpp"
+#include "engine/simd/targets.hpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace gramtile {
+namespace HWY_NAMESPACE {
+namespace {
+namespace hn = hwy::HWY_NAMESPACE;
+
+void ForwardFloat(const LaneSteps& program, const PackOperands<float>& pack) {
+  RunForward(hn::ScalableTag<float>(), program, pack);
+}
+void ForwardDouble(const LaneSteps& program, const PackOperands<double>& pack) {
+  RunForward(hn::ScalableTag<double>(), program, pack);
+}
+void Variances(const LaneSteps& program, const VarianceOperands& pack) {
+  RunVariances(hn::ScalableTag<double>(), program, pack);
+}
+
+}  // namespace
+
+simd::KernelTable Table() {
+  return {.float32 = {static_cast<Index>(hn::Lanes(hn::ScalableTag<float>())), &ForwardFloat},
+          .float64 = {static_cast<Index>(hn::Lanes(hn::ScalableTag<double>())), &ForwardDouble},
+          .variances = {static_cast<Index>(hn::Lanes(hn::ScalableTag<double>())), &Variances}};
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace gramtile
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace gramtile {
+
+HWY_EXPORT(Table);
+
+namespace simd {
+
+KernelTable chosen_table() { return HWY_DYNAMIC_DISPATCH(Table)(); }
+
+}  // namespace simd
+}  // namespace gramtile
+#endif
