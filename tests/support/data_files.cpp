@@ -40,6 +40,16 @@ Bytes deflated(const Bytes& head, std::uint64_t num_zeros, int window_bits) {
   return out;
 }
 
+std::uint64_t peak_bytes() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  std::uint64_t kib = 0;
+  while (status >> word) {
+    if (word == "VmHWM:") status >> kib;
+  }
+  return kib * 1024;
+}
+
 std::uint32_t crc_of(const Bytes& bytes) {
   return static_cast<std::uint32_t>(
       crc32(0, reinterpret_cast<const Bytef*>(bytes.data()), static_cast<uInt>(bytes.size())));
@@ -220,16 +230,17 @@ std::string DataFolder::write(const std::string& name, const Bytes& bytes) const
   return path;
 }
 
-void reset_peak_memory() { std::ofstream("/proc/self/clear_refs") << "5"; }
+PeakMemory::PeakMemory() {
+  std::ofstream("/proc/self/clear_refs") << "5";  // the peak is the present size
+  before_bytes_ = peak_bytes();
+}
 
-std::uint64_t peak_memory() {
-  std::ifstream status("/proc/self/status");
-  std::string word;
-  std::uint64_t kib = 0;
-  while (status >> word) {
-    if (word == "VmHWM:") status >> kib;
-  }
-  return kib * 1024;
+bool PeakMemory::grew_less_than(std::uint64_t mebibytes) const {
+#ifdef __SANITIZE_ADDRESS__
+  mebibytes += 256;
+#endif
+  const std::uint64_t grown = peak_bytes() - before_bytes_;
+  return grown >> 20 < mebibytes;
 }
 
 }  // namespace gramtile::test

@@ -80,8 +80,16 @@ class DataFolder {
   std::string path_;
 };
 
-/// Resident memory of this process at its highest since `reset_peak_memory()` [bytes].
-void reset_peak_memory();
-std::uint64_t peak_memory();
+/// Watches the resident memory of this process from its construction on.
+class PeakMemory {
+ public:
+  PeakMemory();
+  /// True when the peak has grown by less than `mebibytes` since. Under the address sanitizer,
+  /// which keeps up to 256 MiB of freed memory, that much more is allowed.
+  bool grew_less_than(std::uint64_t mebibytes) const;
+
+ private:
+  std::uint64_t before_bytes_;
+};
 
 }  // namespace gramtile::test

@@ -153,14 +153,13 @@ TEST_CASE("a data set far larger than memory is read block by block") {
   const std::string path = folder.write("a.npy", header);
   const std::uint64_t size = header.size() + (std::uint64_t{1} << 32);
   REQUIRE(::truncate(path.c_str(), static_cast<off_t>(size)) == 0);
-  reset_peak_memory();
-  const std::uint64_t before = peak_memory();
+  const PeakMemory peak;
   const auto data = open(path);
   std::vector<double> pixels(256 * 1024, 1.0);
   data->read({1048576 - 256, 1048576}, pixels);
   CHECK(pixels == std::vector<double>(256 * 1024, 0.0));
   CHECK(open(path + "#1000000:1010000")->content_hash().size() == 32);
-  CHECK(peak_memory() - before < std::uint64_t{24} << 20);
+  CHECK(peak.grew_less_than(24));
 }
 
 TEST_CASE("a file that shrinks while it is read is refused") {

@@ -242,10 +242,9 @@ TEST_CASE("an HDF5 chunk that unpacks to more than it declares is refused in lit
        {300, 512}) {  // 300 KB and 520 KB packed: one passes for a chunk's size
     write_packed_chunk(path, zlib_zeros(std::uint64_t{1048576} * static_cast<unsigned>(mebibytes)));
     const auto data = open(path + "#:10");
-    reset_peak_memory();
-    const std::uint64_t before = peak_memory();
+    const PeakMemory peak;
     CHECK(mentions(refusal([&] { data->content_hash(); }), "expected a chunk of"));
-    CHECK(peak_memory() - before < std::uint64_t{16} << 20);
+    CHECK(peak.grew_less_than(16));
   }
 }
 

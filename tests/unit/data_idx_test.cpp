@@ -176,30 +176,27 @@ TEST_CASE("integers and ranks that are no images are refused by type and shape")
 
 TEST_CASE("a gzip bomb behind a small header is refused in little memory") {
   const Bytes bomb = gzipped_zeros(make_idx(8, {1, 28, 28}, {}), std::uint64_t{256} << 20);
-  reset_peak_memory();
-  const std::uint64_t before = peak_memory();
+  const PeakMemory peak;
   CHECK(mentions(refusal([&] { parse_idx_gzip(in_memory(bomb)); }), "more in the compressed"));
-  CHECK(peak_memory() - before < std::uint64_t{16} << 20);
+  CHECK(peak.grew_less_than(16));
 }
 
 TEST_CASE(
     "contents that the compressed bytes cannot hold are refused before anything is unpacked") {
   const Bytes small = gzipped(make_idx(8, {60000, 2800, 2800}, ramp(100)));
-  reset_peak_memory();
-  const std::uint64_t before = peak_memory();
+  const PeakMemory peak;
   CHECK(mentions(refusal([&] { parse_idx_gzip(in_memory(small)); }), "470400000016 declared"));
-  CHECK(peak_memory() - before < std::uint64_t{16} << 20);
+  CHECK(peak.grew_less_than(16));
 }
 
 TEST_CASE("an honest large gzip file is read in little memory") {
   constexpr std::uint32_t kNumImages = 65536;  // 64 MiB of zeros
   const Bytes packed =
       gzipped_zeros(make_idx(8, {kNumImages, 32, 32}, {}), std::uint64_t{kNumImages} * 1024);
-  reset_peak_memory();
-  const std::uint64_t before = peak_memory();
+  const PeakMemory peak;
   const auto pixels = pixels_of(parse_idx_gzip(in_memory(packed), 1 << 20), {65535, 65536});
   CHECK(pixels == std::vector<double>(1024, 0.0));
-  CHECK(peak_memory() - before < std::uint64_t{16} << 20);
+  CHECK(peak.grew_less_than(16));
 }
 
 }  // namespace
