@@ -1,0 +1,103 @@
+// ∂L/∂K from disk: a dataset, and factors.
+#include <doctest/doctest.h>
+
+#include <limits>
+
+#include "engine/core/errors.hpp"
+#include "io/hdf5/file_builder.hpp"
+#include "io/run/read_run.hpp"
+#include "tests/support/run_fixture.hpp"
+
+using namespace gramtile;
+using namespace gramtile::test;
+
+namespace {
+
+void write_matrix(const std::string& path, const std::string& name, std::vector<Index> shape,
+                  const std::vector<double>& values) {
+  hdf5::FileBuilder builder;
+  builder.add_float64(name, shape, values);
+  const hdf5::FileImage image = builder.finish();
+  std::vector<std::byte> bytes(image.size_bytes());
+  image.read(0, bytes);
+  const auto* text = reinterpret_cast<const char*>(bytes.data());
+  write_bytes(path, {text, text + bytes.size()});
+}
+
+template <typename Action>
+std::string data_error(const Action& action) {
+  try {
+    action();
+  } catch (const DataError& error) {
+    return error.what();
+  }
+  FAIL("no DataError was thrown");
+  return "";
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("an upstream dataset is read tile by tile") {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("u.h5");
+  write_matrix(path, "U", {2, 3}, {1, 2, 3, 4, 5, 6});
+  Hdf5Upstream upstream(path, "/U", 2, 3);
+  std::vector<double> values(2);
+  upstream.read({0, 2}, {1, 2}, values);
+  CHECK(values == std::vector<double>{2, 5});
+  const std::string hash = upstream.check_and_hash();
+  const std::string other = folder.file("v.h5");
+  write_matrix(other, "U", {2, 3}, {1, 2, 3, 4, 5, 7});
+  CHECK(Hdf5Upstream(other, "U", 2, 3).check_and_hash() != hash);
+}
+
+TEST_CASE("an upstream of the wrong shape is refused with both shapes") {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("u.h5");
+  write_matrix(path, "U", {2, 3}, {1, 2, 3, 4, 5, 6});
+  const std::string error = data_error([&] { Hdf5Upstream(path, "U", 3, 3); });
+  CHECK(contains(error, path + ":/U"));
+  CHECK(contains(error, "[2, 3]"));
+  CHECK(contains(error, "[3, 3]"));
+}
+
+TEST_CASE("an upstream entry that is not finite is refused with its index in the whole matrix") {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("u.h5");
+  write_matrix(path, "U", {2, 3}, {1, 2, 3, 4, 5, std::numeric_limits<double>::quiet_NaN()});
+  Hdf5Upstream upstream(path, "U", 2, 3);
+  std::vector<double> values(2);
+  CHECK(contains(data_error([&] { upstream.read({1, 2}, {1, 3}, values); }), "[1, 2]"));
+  CHECK(contains(data_error([&] { upstream.check_and_hash(); }), "[1, 2] is nan"));
+}
+
+TEST_CASE("factors give the entries of U times V transposed, the same for any tiles") {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("f.h5"), other = folder.file("g.h5");
+  write_matrix(path, "U", {2, 2}, {1, 2, 3, 4});
+  write_matrix(other, "V", {3, 2}, {1, 0, 0, 1, 5, 6});
+  FactorUpstream upstream(path, "U", other, "V", 2, 3);
+  std::vector<double> values(6);
+  upstream.read({0, 2}, {0, 3}, values);
+  CHECK(values == std::vector<double>{1, 2, 17, 3, 4, 39});
+  upstream.read({1, 2}, {1, 3}, std::span(values).first(2));
+  CHECK(values[0] == 4);
+  CHECK(values[1] == 39);
+  CHECK(upstream.check_and_hash().size() == 32);
+}
+
+TEST_CASE("factors of other shapes, unequal ranks or with infinite entries are refused") {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("f.h5"), other = folder.file("g.h5");
+  write_matrix(path, "U", {2, 2}, {1, 2, 3, std::numeric_limits<double>::infinity()});
+  write_matrix(other, "V", {3, 1}, {1, 2, 3});
+  CHECK(contains(data_error([&] { FactorUpstream(path, "U", other, "V", 2, 3); }), "[3, 2]"));
+  CHECK(contains(data_error([&] { FactorUpstream(path, "U", other, "V", 3, 3); }), "[3, r]"));
+  FactorUpstream upstream(path, "U", path, "U", 2, 2);
+  std::vector<double> values(4);
+  CHECK(contains(data_error([&] { upstream.read({0, 2}, {0, 2}, values); }), "[1, 1]"));
+}
