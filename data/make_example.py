@@ -4,9 +4,10 @@
     data/make_example.py [FOLDER] [--train 500] [--test 100]
 
 FOLDER is build/example by default. Images are 28×28 uint8: ten digits drawn as polylines, each
-shifted, turned, sheared, scaled and stroked at random. The same call writes the same images on
-every machine (a fixed seed, Python's own generator), so results can be compared. Needs nothing but
-Python's standard library. Running it twice is safe: finished files are replaced as a whole.
+shifted, turned, sheared, scaled and stroked at random. The same call draws the same images on every
+machine (fixed seeds, Python's own generator; tests/unit/data_example_test.cpp holds their hashes), so
+results can be compared. Needs nothing but Python's standard library. Running it twice is safe:
+finished files are replaced as a whole.
 """
 
 import argparse
@@ -55,7 +56,9 @@ def random_map(rng):
 
     def to_pixels(point):
         x, y = width * (point[0] + shear * point[1]), height * point[1]
-        return (SIZE / 2 + dx + cos * x - sin * y, SIZE / 2 + dy + sin * x + cos * y)
+        # Rounded to 1/4096 pixel: the last digit of sin and cos differs between machines.
+        return (round((SIZE / 2 + dx + cos * x - sin * y) * 4096) / 4096,
+                round((SIZE / 2 + dy + sin * x + cos * y) * 4096) / 4096)
 
     return to_pixels
 
@@ -66,7 +69,8 @@ def distance(px, py, a, b):
     length2 = ux * ux + uy * uy
     t = 0.0 if length2 == 0 else ((px - a[0]) * ux + (py - a[1]) * uy) / length2
     t = min(1.0, max(0.0, t))
-    return math.sqrt((px - a[0] - t * ux) ** 2 + (py - a[1] - t * uy) ** 2)
+    dx, dy = px - a[0] - t * ux, py - a[1] - t * uy
+    return math.sqrt(dx * dx + dy * dy)
 
 
 def draw_segment(pixels, a, b, radius):

@@ -23,14 +23,16 @@ constexpr std::size_t kMaxStringBytes = std::size_t{1} << 16;
 }
 
 herr_t refuse_external_link(const char*, const char*, const char*, const char*, unsigned*, hid_t,
-                            void*) {
+                            void* met_one) {
+  *static_cast<bool*>(met_one) = true;
   return -1;
 }
 
-/// Access properties that do not follow links out of the file. Dataset access contains link access.
-Handle inside_this_file() {
+/// Access properties that do not follow links out of the file, but set `met_one`, which must live as
+/// long. Dataset access contains link access.
+Handle inside_this_file(bool& met_one) {
   Handle access(H5Pcreate(H5P_DATASET_ACCESS), H5Pclose);
-  H5Pset_elink_cb(access.id(), refuse_external_link, nullptr);
+  H5Pset_elink_cb(access.id(), refuse_external_link, &met_one);
   return access;
 }
 
@@ -115,7 +117,8 @@ const std::string& File::path() const { return impl_->path; }
 
 bool File::has_dataset(const std::string& name) const {
   const auto lock = library_lock();
-  const Handle access = inside_this_file();
+  bool met_external_link = false;
+  const Handle access = inside_this_file(met_external_link);
   const Handle dataset(H5Dopen2(impl_->file->id(), name.c_str(), access.id()), H5Dclose);
   H5Eclear2(H5E_DEFAULT);
   return dataset.valid();
@@ -171,8 +174,13 @@ Dataset File::dataset(const std::string& given_name) const {
   const std::string& path = impl_->path;
   const std::string name = given_name.starts_with('/') ? given_name.substr(1) : given_name;
   auto impl = std::make_unique<Dataset::Impl>();
-  const Handle access = inside_this_file();
+  bool met_external_link = false;
+  const Handle access = inside_this_file(met_external_link);
   impl->dataset = Handle(H5Dopen2(impl_->file->id(), name.c_str(), access.id()), H5Dclose);
+  if (met_external_link) {
+    take_library_error();
+    fail(path, name, "is a link into another file, which is refused");
+  }
   if (!impl->dataset.valid()) fail(path, name, "there is no such dataset in this file");
   impl->path = path;
   impl->name = name;

@@ -1,6 +1,8 @@
 // IDX, plain and gzip: what is read, and what is refused.
 #include <doctest/doctest.h>
 
+#include <cstdlib>
+#include <string>
 #include <vector>
 
 #include "engine/core/errors.hpp"
@@ -73,6 +75,19 @@ TEST_CASE("a gzip file of several members is one stream") {
 TEST_CASE("gzip contents past the memory limit are read from a temporary file") {
   CHECK(pixels_of(parse_idx_gzip(in_memory(gzipped(kGood)), 0), {1, 2}) ==
         pixels_of(parse_idx(in_memory(kGood)), {1, 2}));
+}
+
+TEST_CASE("a temporary file that cannot be made is an I/O error with its folder") {
+  const char* const before = std::getenv("TMPDIR");
+  const std::string kept = before == nullptr ? "" : before;
+  ::setenv("TMPDIR", "/no/such/folder", 1);
+  try {
+    parse_idx_gzip(in_memory(gzipped(kGood)), 0);
+    FAIL_CHECK("unpacked");
+  } catch (const IoError& error) {
+    CHECK(mentions(error.what(), "/no/such/folder"));
+  }
+  before == nullptr ? ::unsetenv("TMPDIR") : ::setenv("TMPDIR", kept.c_str(), 1);
 }
 
 TEST_CASE("IDX truncated at any byte is refused") {
