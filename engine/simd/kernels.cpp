@@ -3,12 +3,16 @@
 // the linker.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/simd/kernels.cpp"
-#include "engine/lanes/forward-inl.hpp"
-#include "engine/lanes/variances-inl.hpp"
-#include "engine/simd/kernel_table.hpp"
+// The order matters: targets, then foreach_target, then what is included once per target.
+// clang-format off
 #include "engine/simd/targets.hpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+
+#include "engine/lanes/forward-inl.hpp"
+#include "engine/lanes/variances-inl.hpp"
+#include "engine/simd/kernel_table.hpp"
+// clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace gramtile {
