@@ -49,11 +49,28 @@ RunSpec read_spec(const hdf5::File& file) {
   return spec;
 }
 
+/// An image like that of this file. A description that no file can have is the file's fault. A
+/// whole file holds an axis of 8 bytes per example, which bounds what is built here.
+hdf5::FileImage image_like(const hdf5::File& file, const RunSpec& spec, std::optional<Shard> shard,
+                           std::uint64_t file_bytes) {
+  for (const ExampleSet& set : spec.sets) {
+    if (!shard && static_cast<std::uint64_t>(set.num_examples) > file_bytes / 8)
+      throw DataError(file.path(), "is too small for its " + std::to_string(set.num_examples) +
+                                       " examples of " + set.name);
+  }
+  try {
+    return build_image(spec, shard);
+  } catch (const Error& error) {
+    throw DataError(file.path(),
+                    std::string("the description of the run is impossible: ") + error.what());
+  }
+}
+
 /// Where this file keeps its datasets: sizes follow from the spec, offsets are the file's own, so
 /// that files of another version of the library are read as well.
 std::vector<hdf5::RawData> read_places(const hdf5::File& file, const RunSpec& spec,
                                        std::optional<Shard> shard, std::uint64_t file_bytes) {
-  std::vector<hdf5::RawData> places = build_image(spec, shard).reserved();
+  std::vector<hdf5::RawData> places = image_like(file, spec, shard, file_bytes).reserved();
   for (hdf5::RawData& place : places) {
     const hdf5::Dataset dataset = file.dataset(place.dataset);
     if (!place.nan_type) continue;  // hashes and the mark are read through the library

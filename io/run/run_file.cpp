@@ -28,7 +28,7 @@ struct RunWriter::Impl {
   Impl(const std::string& out_path, RunSpec given_spec, const RunOptions& options)
       : system(options.file_system ? *options.file_system : posix_file_system()),
         paths(out_path),
-        spec(std::move(given_spec)),
+        spec(checked(std::move(given_spec))),
         run(start_run(system, paths, spec, options)),
         map(spec, options.shard, run.places),
         hashes(static_cast<std::size_t>(map.tiles().size())) {
@@ -38,6 +38,13 @@ struct RunWriter::Impl {
       if (!hash(t)) to_do.push_back(t);
     unmark_complete();
     writer.emplace(spec, map, run.partial, *run.journal, options);
+  }
+
+  static RunSpec checked(RunSpec spec) {
+    if (static_cast<Index>(spec.plan.tiles.size()) > kMaxRunTiles)
+      throw Error(ErrorKind::kUsage, std::to_string(spec.plan.tiles.size()) +
+                                         " tiles are too many; choose a larger --tile");
+    return spec;
   }
 
   std::optional<std::uint64_t>& hash(Index tile) {

@@ -63,6 +63,9 @@ struct RunSpec {
   std::string created;  ///< see creation_time()
 };
 
+/// A plan of more tiles than this (1 GB of plan) is refused, in writing and in reading.
+inline constexpr Index kMaxRunTiles = 10'000'000;
+
 /// Now in UTC, "2026-01-31T23:59:59Z"; the time in the environment variable SOURCE_DATE_EPOCH
 /// (seconds since 1970) when that is set, for runs that have to agree in every byte.
 std::string creation_time();

@@ -47,8 +47,17 @@ void check(const RunSpec& spec) {
   const auto num_sets = static_cast<Index>(spec.sets.size());
   for (std::size_t m = 0; m < spec.axes.size(); ++m) {
     const MatrixAxes axes = spec.axes[m];
+    const MatrixSpec& matrix = spec.plan.matrices[m];
     if (axes.rows < 0 || axes.rows >= num_sets || axes.columns < 0 || axes.columns >= num_sets)
       throw std::invalid_argument("axes of matrix " + std::to_string(m));
+    const auto extent = [&](Index set) {
+      return spec.sets[static_cast<std::size_t>(set)].num_examples;
+    };
+    const bool fits =
+        matrix.num_rows == extent(axes.rows) &&
+        (matrix.kind == MatrixKind::kDiagonal ? matrix.num_columns == 1
+                                              : matrix.num_columns == extent(axes.columns));
+    if (!fits) throw std::invalid_argument("shape of matrix " + matrix.name);
   }
   if (spec.parameter_names.size() != spec.parameter_values.size())
     throw std::invalid_argument("parameters");
@@ -72,13 +81,13 @@ RunSpec parse(const std::string& text) {
     spec.axes.push_back({entry.at("row_set").get<Index>(), entry.at("column_set").get<Index>()});
   }
   const Index tile_size = positive(json.at("tile_size"));
-  constexpr double kMaxTiles = 3e7;  // 3 GB of plan
+  constexpr auto kMaxTiles = static_cast<double>(kMaxRunTiles);
   double num_tiles = 0;
   for (const MatrixSpec& m : matrices) {
     num_tiles += (static_cast<double>(m.num_rows) / static_cast<double>(tile_size) + 1) *
                  (static_cast<double>(m.num_columns) / static_cast<double>(tile_size) + 1);
   }
-  if (num_tiles > kMaxTiles) throw std::invalid_argument("more than 3e7 tiles");
+  if (num_tiles > kMaxTiles) throw std::invalid_argument("more tiles than a run may have");
   spec.plan = plan_tiles(std::move(matrices), tile_size);
   for (const Json& entry : json.at("sets")) {
     ExampleSet set;

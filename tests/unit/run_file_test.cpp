@@ -589,6 +589,45 @@ TEST_CASE("the size of the output is known before it is written") {
   CHECK(output_bytes(spec, Shard{1, 3}) == expected_bytes(spec, Shard{1, 3}).size());
 }
 
+TEST_CASE("a description of a run survives JSON, and a damaged one is refused") {
+  for (const RunSpec& spec : {kernel_spec(), gradient_spec(), jacobian_spec()}) {
+    const std::string text = spec_to_json(spec);
+    CHECK(spec_to_json(spec_from_json(text, "f")) == text);
+    for (std::size_t size = 0; size < text.size(); ++size)
+      CHECK_THROWS_AS(spec_from_json(text.substr(0, size), "f"), DataError);
+  }
+  const std::string text = spec_to_json(kernel_spec());
+  const auto replaced = [&](const std::string& from, const std::string& to) {
+    std::string changed = text;
+    REQUIRE(changed.find(from) != std::string::npos);
+    return changed.replace(changed.find(from), from.size(), to);
+  };
+  for (const std::string& hostile :
+       {replaced("\"rows\":61", "\"rows\":-1"),
+        replaced("\"rows\":61", "\"rows\":4611686018427387904"),
+        replaced("\"rows\":61", "\"rows\":62"), replaced("\"row_set\":0", "\"row_set\":7"),
+        replaced("\"tile_size\":8", "\"tile_size\":0"), replaced("symmetric", "round"),
+        replaced("\"parameter_names\":[]", "\"parameter_names\":[\"w\"]"), std::string("[]")})
+    CHECK_THROWS_AS(spec_from_json(hostile, "f"), DataError);
+}
+
+TEST_CASE("an unfinished file cut at any length is refused by the reader, never worse") {
+  const TemporaryFolder folder;
+  const std::string out = folder.file("J.h5");
+  run(out, jacobian_spec());
+  const std::vector<char> whole = read_bytes(out);
+  Index refused = 0, tried = 0;
+  for (std::size_t size = 0; size < whole.size(); size += 101, ++tried) {
+    write_bytes(out, {whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)});
+    try {
+      const RunReader reader(out);
+    } catch (const DataError&) {
+      ++refused;
+    }
+  }
+  CHECK(refused == tried);
+}
+
 TEST_CASE("a file of another program is no run file") {
   const TemporaryFolder folder;
   write_bytes(folder.file("x"), {'x'});
