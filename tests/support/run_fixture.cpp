@@ -175,6 +175,57 @@ std::vector<char> expected_bytes(const RunSpec& spec, std::optional<Shard> shard
   return read_bytes(folder.file("K.h5"));
 }
 
+Error error_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error;
+  }
+  throw std::runtime_error("no error was thrown");
+}
+
+bool mentions(const Error& error, const std::string& text) {
+  return std::string(error.what()).find(text) != std::string::npos;
+}
+
+void run(const std::string& out, const RunSpec& spec, const RunOptions& options) {
+  Promise promise;
+  run_to_end(out, spec, options, promise);
+}
+
+RunOptions with_mode(StartMode mode) {
+  RunOptions options;
+  options.mode = mode;
+  return options;
+}
+
+RunOptions for_shard(Index index, Index count) {
+  RunOptions options;
+  options.shard = Shard{index, count};
+  return options;
+}
+
+void interrupt_after(const std::string& out, const RunSpec& spec, Index count) {
+  RunWriter writer(out, spec);
+  for (Index tile = 0; tile < count; ++tile) deliver(spec, tile, writer);
+  writer.interrupt();
+}
+
+void flip_byte(const std::string& path, std::size_t position) {
+  std::vector<char> bytes = read_bytes(path);
+  if (position >= bytes.size()) throw std::runtime_error("no such byte in " + path);
+  bytes[position] = static_cast<char>(bytes[position] ^ 0x10);
+  write_bytes(path, bytes);
+}
+
+std::vector<double> read_all(const hdf5::Dataset& dataset) {
+  std::vector<Range> ranges;
+  for (const Index extent : dataset.shape()) ranges.push_back({0, extent});
+  std::vector<double> values(static_cast<std::size_t>(dataset.num_elements()));
+  dataset.read(ranges, values);
+  return values;
+}
+
 Index count_from_environment(const char* variable, Index normal) {
   const char* text = std::getenv(variable);
   return text == nullptr ? normal : static_cast<Index>(std::atoll(text));

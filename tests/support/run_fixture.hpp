@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/core/errors.hpp"
+#include "io/hdf5/hdf5.hpp"
 #include "io/run/run_file.hpp"
 
 namespace gramtile::test {
@@ -58,6 +60,24 @@ void write_bytes(const std::string& path, const std::vector<char>& bytes);
 
 /// Bytes of an undisturbed run.
 std::vector<char> expected_bytes(const RunSpec& spec, std::optional<Shard> shard = {});
+
+/// run_to_end for tests that need no promise.
+void run(const std::string& out, const RunSpec& spec, const RunOptions& options = {});
+RunOptions with_mode(StartMode mode);
+RunOptions for_shard(Index index, Index count);
+
+/// Delivers the first `count` tiles and interrupts.
+void interrupt_after(const std::string& out, const RunSpec& spec, Index count);
+
+/// Changes one bit of a file.
+void flip_byte(const std::string& path, std::size_t position);
+
+/// A whole dataset, row-major.
+std::vector<double> read_all(const hdf5::Dataset& dataset);
+
+/// Runs `action`, which must throw an Error; returns it.
+Error error_of(const std::function<void()>& action);
+bool mentions(const Error& error, const std::string& text);
 
 /// The number in an environment variable, for long forms of a test.
 Index count_from_environment(const char* variable, Index normal);
