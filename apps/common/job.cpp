@@ -1,5 +1,7 @@
 #include "apps/common/job.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -8,6 +10,8 @@
 
 #include "apps/common/command.hpp"
 #include "apps/common/memory.hpp"
+#include "apps/common/units.hpp"
+#include "engine/core/errors.hpp"
 #include "io/network/network_json.hpp"
 #include "io/run/content_hash.hpp"
 #include "io/run/read_run.hpp"
@@ -113,6 +117,28 @@ Job plan_job(Inputs inputs, const JobRequest& request, const ComputeArguments& a
   describe_network(job);
   describe_sets(job);
   return job;
+}
+
+void check_memory(const Job& job, const ComputeArguments& arguments) {
+  const ComputeRequest request = job.compute_request();
+  const auto fits = [&](std::size_t engine_bytes) {
+    ComputeOptions options = job.options;
+    options.memory_bytes = engine_bytes;
+    try {
+      plan_memory(request, options);
+      return true;
+    } catch (const Error&) {
+      return false;
+    }
+  };
+  if (fits(job.options.memory_bytes)) return;
+  const Index tile = job.spec.plan.tile_size;
+  throw Error(
+      ErrorKind::kUsage,
+      fmt::format("--memory {} is too little for tiles of {}×{} of this network; at least {} "
+                  "are needed, or a smaller --tile or fewer --threads",
+                  format_bytes(arguments.memory_bytes), tile, tile,
+                  format_bytes(least_memory(fits))));
 }
 
 void hash_inputs(Job& job) {

@@ -46,6 +46,9 @@ struct Job {
 /// Plans the tiles and fills the spec, but for the hashes.
 Job plan_job(Inputs inputs, const JobRequest& request, const ComputeArguments& arguments);
 
+/// Throws Error(kUsage), naming the least --memory that would do, when the job's tiles do not fit.
+void check_memory(const Job& job, const ComputeArguments& arguments);
+
 /// Reads every pixel once: hashes for the spec, and any bad pixel is found before the work begins.
 void hash_inputs(Job& job);
 

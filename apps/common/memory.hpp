@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 
 namespace gramtile::apps {
 
@@ -16,5 +17,9 @@ struct MemoryBudget {
 /// (at most 64 MiB), 1/16 for the process itself (libraries, HDF5, allocator; at most 48 MiB); the
 /// engine gets the rest, at least three quarters.
 MemoryBudget share_memory(std::size_t memory_bytes);
+
+/// The least --memory whose engine share satisfies `fits`, which holds from some size on; to the
+/// nearest MiB above. At most 2⁶⁰ bytes.
+std::size_t least_memory(const std::function<bool(std::size_t engine_bytes)>& fits);
 
 }  // namespace gramtile::apps

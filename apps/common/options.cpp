@@ -32,8 +32,10 @@ void add_input_options(CLI::App& app, ComputeArguments& arguments) {
   const std::string source = "images: PATH[:/DATASET][#START:STOP]";
   app.add_option("--network", arguments.network, "a network file (JSON) or a preset's name")
       ->required()
-      ->type_name("NET");
-  app.add_option("--train", arguments.train, "training " + source)->required()->type_name("SOURCE");
+      ->option_text("NET (required)");
+  app.add_option("--train", arguments.train, "training " + source)
+      ->required()
+      ->option_text("SOURCE (required)");
   app.add_option("--test", arguments.test, "test " + source)->type_name("SOURCE");
 }
 
@@ -42,12 +44,12 @@ void add_resource_options(CLI::App& app, ComputeArguments& arguments) {
                   [&](const std::string& text) { arguments.data_type = parse_data_type(text); });
   app.add_option("--tile", arguments.tile_size, "edge of a tile (default: chosen to suit)")
       ->check(CLI::Range(Index{1}, kMaxTileSize))
-      ->type_name("N");
+      ->option_text("N");
   add_text_option(app, "--memory", "SIZE", "upper bound for memory (default 2GiB)",
                   [&](const std::string& text) { arguments.memory_bytes = parse_bytes(text); });
   app.add_option("--threads", arguments.num_threads, "number of threads (default: all)")
       ->check(CLI::Range(1, 4096))
-      ->type_name("N");
+      ->option_text("N");
 }
 
 void add_run_options(CLI::App& app, ComputeArguments& arguments) {
@@ -59,11 +61,15 @@ void add_run_options(CLI::App& app, ComputeArguments& arguments) {
 }  // namespace
 
 void add_output_options(CLI::App& app, ComputeArguments& arguments) {
-  app.add_option("--out", arguments.out, "the HDF5 file to write")->required()->type_name("FILE");
+  app.add_option("--out", arguments.out, "the HDF5 file to write")
+      ->required()
+      ->option_text("FILE (required)");
   auto* const resume =
-      app.add_flag("--resume", arguments.resume, "continue an interrupted run, or start one");
+      app.add_flag("--resume", arguments.resume, "continue an interrupted run, or start one")
+          ->option_text(" ");
   app.add_flag("--overwrite", arguments.overwrite, "replace an existing or unfinished output")
-      ->excludes(resume);
+      ->excludes(resume)
+      ->option_text(" ");
   app.add_flag("--quiet", arguments.quiet, "print nothing but errors");
 }
 

@@ -29,8 +29,10 @@ std::size_t num_entries(const Tile& tile) {
 // The first thing that went wrong with each check; a tile adds to it while the file is read.
 class Checks {
  public:
-  void pass(const std::string& check, std::string detail = {}) {
-    find(check).detail = std::move(detail);
+  // The check takes place; `detail` is told if nothing fails.
+  void begin(const std::string& check, const std::string& detail = {}) {
+    Finding& finding = find(check);
+    if (finding.passed) finding.detail = detail;
   }
   void fail(const std::string& check, bool damaged, const std::string& detail) {
     Finding& finding = find(check);
@@ -110,15 +112,15 @@ class FileCheck {
 
   void check_complete() {
     const std::size_t num_tiles = reader_.tiles().size();
-    checks_.pass("complete", fmt::format("{} tiles", num_tiles));
+    checks_.begin("complete", fmt::format("{} tiles", num_tiles));
     if (!reader_.complete()) {
       checks_.fail("complete", true, "the run is not finished; continue it with --resume");
     }
   }
 
   void check_stored(const Tile& tile) {
-    checks_.pass("hashes");
-    checks_.pass("symmetry");
+    checks_.begin("hashes");
+    checks_.begin("symmetry");
     if (reader_.complete() && reader_.stored_hash(tile.index) != reader_.actual_hash(tile.index)) {
       checks_.fail("hashes", true, fmt::format("the tile at {} was changed", place(tile, 0, 0)));
     }
@@ -136,9 +138,9 @@ class FileCheck {
         diagonals_[static_cast<std::size_t>(kind == MatrixKind::kCross ? axes.columns : axes.rows)];
     values_.resize(num_entries(tile));
     reader_.read_kernel(tile.index, values_);
-    checks_.pass("finite");
-    checks_.pass("diagonal");
-    checks_.pass("bound");
+    checks_.begin("finite");
+    checks_.begin("diagonal");
+    checks_.begin("bound");
     std::size_t at = 0;
     for (Index i = 0; i < tile.rows.size(); ++i) {
       const double kii = row_diagonal[static_cast<std::size_t>(tile.rows.start + i)];
@@ -174,7 +176,7 @@ class FileCheck {
   }
 
   void check_jacobian(const Tile& tile) {
-    checks_.pass("finite");
+    checks_.begin("finite");
     values_.resize(num_entries(tile) * spec_.parameter_names.size());
     reader_.read_jacobian(tile.index, values_);
     for (std::size_t at = 0; at < values_.size(); ++at) {
@@ -196,7 +198,7 @@ class FileCheck {
       reader_.read_tile_gradient(t, part);
       for (std::size_t p = 0; p < sum.size(); ++p) sum[p] += part[p];
     }
-    checks_.pass("gradient", fmt::format("{} parameters", sum.size()));
+    checks_.begin("gradient", fmt::format("{} parameters", sum.size()));
     const std::vector<double> gradient = reader_.gradient();
     for (std::size_t p = 0; p < sum.size(); ++p) {
       if (std::isfinite(sum[p]) && gradient[p] == sum[p]) continue;

@@ -14,6 +14,31 @@ namespace {
 
 // See verify.cpp for where the tolerances come from.
 double kernel_tolerance(DataType type) { return type == DataType::kFloat32 ? 5e-6 : 1e-12; }
+double jacobian_tolerance(DataType type) { return type == DataType::kFloat32 ? 2e-5 : 1e-10; }
+
+// The largest of some differences, and where it was.
+struct Worst {
+  double difference = 0;
+  Index num_checked = 0;
+  std::string place;
+
+  void add(double found, const std::string& where) {
+    ++num_checked;
+    if (found <= difference) return;  // NaN counts as larger than anything
+    difference = found;
+    place = where;
+  }
+
+  Finding finding(const std::string& check, double tolerance) const {
+    Finding result;
+    result.check = check;
+    result.passed = difference <= tolerance;
+    result.detail =
+        fmt::format("{} entries recomputed, largest difference {:.1e}{}{} (allowed {:.0e})",
+                    num_checked, difference, place.empty() ? "" : " at ", place, tolerance);
+    return result;
+  }
+};
 
 struct Entry {
   const Tile* tile = nullptr;
@@ -25,28 +50,24 @@ class SampleCheck {
   SampleCheck(const RunReader& reader, const Inputs& inputs)
       : reader_(reader), spec_(reader.spec()), inputs_(inputs) {}
 
-  Finding kernel(Index num_samples) {
-    Finding finding{.check = "samples", .passed = true, .damaged = false, .detail = {}};
-    const double tolerance = kernel_tolerance(spec_.data_type);
-    double largest = 0;
-    Index num_checked = 0;
-    std::string worst;
+  std::vector<Finding> run(Index num_samples) {
+    const bool jacobian = spec_.derivative == Derivative::kJacobian;
+    Worst kernel_worst, jacobian_worst;
     std::mt19937_64 random(1);
     for (Index s = 0; s < num_samples; ++s) {
       const Entry entry = draw(random);
       if (!has_data(*entry.tile)) continue;
-      const double difference = kernel_difference(entry);
-      ++num_checked;
-      if (!(difference <= largest)) {  // NaN counts as the largest
-        largest = difference;
-        worst = place(entry);
-      }
+      if (spec_.with_kernel) kernel_worst.add(kernel_difference(entry), place(entry));
+      if (jacobian) jacobian_worst.add(jacobian_difference(entry), "d" + place(entry));
     }
-    finding.passed = largest <= tolerance;
-    finding.detail =
-        fmt::format("{} entries recomputed, largest difference {:.1e}{} (allowed {:.0e})",
-                    num_checked, largest, worst.empty() ? "" : " at " + worst, tolerance);
-    return finding;
+    std::vector<Finding> findings;
+    if (spec_.with_kernel) {
+      findings.push_back(kernel_worst.finding("samples", kernel_tolerance(spec_.data_type)));
+    }
+    if (jacobian) {
+      findings.push_back(jacobian_worst.finding("jacobian", jacobian_tolerance(spec_.data_type)));
+    }
+    return findings;
   }
 
  private:
@@ -89,25 +110,60 @@ class SampleCheck {
     return pixels;
   }
 
-  // |K − reference| / sqrt(K_ii·K_jj)
-  double kernel_difference(const Entry& entry) {
+  // The two images of an entry.
+  struct Images {
+    std::vector<double> x, y;
+    bool on_diagonal = false;
+  };
+
+  Images images_of(const Entry& entry) const {
     const Tile& tile = *entry.tile;
     const MatrixKind kind = matrix_of(tile).kind;
     const Index row = tile.rows.start + entry.row;
     const Index column = kind == MatrixKind::kDiagonal ? row : tile.columns.start + entry.column;
-    const std::vector<double> x = image(row_set(tile), row);
-    const std::vector<double> y = image(column_set(tile), column);
+    return {.x = image(row_set(tile), row),
+            .y = image(column_set(tile), column),
+            .on_diagonal = kind != MatrixKind::kCross && row == column};
+  }
+
+  std::size_t position(const Entry& entry) const {
+    return static_cast<std::size_t>(entry.row * entry.tile->columns.size() + entry.column);
+  }
+
+  // |K − reference| / sqrt(K_ii·K_jj)
+  double kernel_difference(const Entry& entry) {
+    const Images images = images_of(entry);
     const Program& program = inputs_.program;
-    const double kxx = reference::kernel_diagonal(program, x);
-    const double kyy = reference::kernel_diagonal(program, y);
-    const bool on_diagonal = kind != MatrixKind::kCross && row == column;
-    const double expected = on_diagonal ? kxx : reference::kernel(program, x, y);
-    values_.resize(static_cast<std::size_t>(tile.rows.size() * tile.columns.size()));
-    reader_.read_kernel(tile.index, values_);
-    const double found =
-        values_[static_cast<std::size_t>(entry.row * tile.columns.size() + entry.column)];
+    const double kxx = reference::kernel_diagonal(program, images.x);
+    const double kyy = reference::kernel_diagonal(program, images.y);
+    const double expected =
+        images.on_diagonal ? kxx : reference::kernel(program, images.x, images.y);
+    values_.resize(static_cast<std::size_t>(entry.tile->rows.size() * entry.tile->columns.size()));
+    reader_.read_kernel(entry.tile->index, values_);
     const double scale = std::sqrt(kxx) * std::sqrt(kyy);
-    return scale == 0 ? std::abs(found - expected) : std::abs(found - expected) / scale;
+    const double difference = std::abs(values_[position(entry)] - expected);
+    return scale == 0 ? difference : difference / scale;
+  }
+
+  // max over θ of |∂K/∂θ − reference| / (largest |∂K/∂θ| of the entry's tile)
+  double jacobian_difference(const Entry& entry) {
+    const Images images = images_of(entry);
+    const reference::KernelGradient expected =
+        images.on_diagonal ? reference::kernel_diagonal_gradient(inputs_.program, images.x)
+                           : reference::kernel_gradient(inputs_.program, images.x, images.y);
+    const auto area =
+        static_cast<std::size_t>(entry.tile->rows.size() * entry.tile->columns.size());
+    values_.resize(area * expected.gradient.size());
+    reader_.read_jacobian(entry.tile->index, values_);
+    double largest = 0;
+    for (std::size_t p = 0; p < expected.gradient.size(); ++p) {
+      const std::span<const double> tile(values_.data() + p * area, area);
+      double scale = 0;
+      for (const double value : tile) scale = std::max(scale, std::abs(value));
+      const double difference = std::abs(tile[position(entry)] - expected.gradient[p]);
+      largest = std::max(largest, scale == 0 ? difference : difference / scale);
+    }
+    return largest;
   }
 
   std::string place(const Entry& entry) const {
@@ -126,8 +182,7 @@ class SampleCheck {
 
 std::vector<Finding> check_samples(const RunReader& reader, const Inputs& inputs,
                                    Index num_samples) {
-  if (!reader.spec().with_kernel) return {};
-  return {SampleCheck(reader, inputs).kernel(num_samples)};
+  return SampleCheck(reader, inputs).run(num_samples);
 }
 
 }  // namespace gramtile::apps

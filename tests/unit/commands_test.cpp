@@ -7,6 +7,8 @@
 
 #include "apps/common/command.hpp"
 #include "apps/common/exit_codes.hpp"
+#include "apps/common/job.hpp"
+#include "apps/common/memory.hpp"
 #include "apps/common/options.hpp"
 #include "apps/common/progress.hpp"
 #include "apps/common/units.hpp"
@@ -110,6 +112,44 @@ TEST_CASE("the command that continues is quoted for a shell") {
         "kernel-build --train 'my images.npy#0:5' 'it'\\''s' --resume");
   CHECK(command_line(argc, argv.data(), "--train") ==
         "kernel-build --train 'my images.npy#0:5' --overwrite 'it'\\''s'");
+}
+
+TEST_CASE("the stored command leaves out what cannot change the result") {
+  std::vector<std::string> words{"/usr/bin/kernel-build",
+                                 "--network",
+                                 "net.json",
+                                 "--out",
+                                 "K.h5",
+                                 "--threads=3",
+                                 "--resume",
+                                 "--dtype",
+                                 "float64",
+                                 "--shard",
+                                 "0/4",
+                                 "--memory",
+                                 "2GiB",
+                                 "--quiet"};
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  CHECK(stored_command(static_cast<int>(argv.size()), argv.data()) ==
+        "kernel-build --network net.json --dtype float64");
+}
+
+TEST_CASE("the engine gets at least three quarters of the memory, and the shares add up") {
+  for (const std::size_t memory :
+       {std::size_t{1} << 20, std::size_t{1} << 30, std::size_t{1} << 40}) {
+    const MemoryBudget budget = share_memory(memory);
+    CHECK(budget.engine_bytes >= memory / 4 * 3);
+    CHECK(budget.engine_bytes + budget.queue_bytes + 3 * budget.unpack_bytes <= memory);
+  }
+}
+
+TEST_CASE("the least memory is the first that fits, to the next MiB") {
+  const std::size_t needed = 100'000'000;
+  const auto fits = [&](std::size_t engine_bytes) { return engine_bytes >= needed; };
+  const std::size_t least = least_memory(fits);
+  CHECK(fits(share_memory(least).engine_bytes));
+  CHECK_FALSE(fits(share_memory(least - (std::size_t{1} << 20)).engine_bytes));
 }
 
 TEST_CASE("a command ends with the code of its error's kind") {

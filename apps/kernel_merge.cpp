@@ -1,0 +1,46 @@
+// kernel-merge: the shares of one run (kernel-build or kernel-grad with --shard) to one file, tile
+// by tile. Shares that are missing, double, foreign, unfinished or damaged are named.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "apps/common/command.hpp"
+#include "apps/common/inputs.hpp"
+#include "apps/common/options.hpp"
+#include "io/run/run_file.hpp"
+
+namespace gramtile::apps {
+namespace {
+
+constexpr std::string_view kExamples =
+    "  kernel-merge --out K.h5 K0.h5 K1.h5 K2.h5 K3.h5\n"
+    "  kernel-merge --out K.h5 --resume K?.h5\n";
+
+int run(int argc, char** argv) {
+  CLI::App app("Merges the shares of one run into one file with the bytes of an undivided run.",
+               "kernel-merge");
+  ComputeArguments arguments;  // only its output options are used
+  std::vector<std::string> shares;
+  app.add_option("shares", shares, "the files that --shard wrote, in any order")
+      ->required()
+      ->option_text("SHARE...");
+  add_output_options(app, arguments);
+  describe(app, kExamples);
+  if (!parse(app, argc, argv)) return 0;
+
+  check_output(arguments, shares);
+  RunOptions options;
+  options.mode = start_mode(arguments);
+  merge_shards(arguments.out, shares, options);
+  if (!arguments.quiet) fmt::print("{}: merged {} shares\n", arguments.out, shares.size());
+  return 0;
+}
+
+}  // namespace
+}  // namespace gramtile::apps
+
+int main(int argc, char** argv) {
+  return gramtile::apps::run_command("kernel-merge", argc, argv, gramtile::apps::run);
+}
