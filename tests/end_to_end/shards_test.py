@@ -1,0 +1,91 @@
+"""Shares of a run, merged in any order, are the run; what is missing or foreign is named."""
+
+import random
+import unittest
+
+import h5py
+import numpy as np
+
+from support import CommandTest, main
+
+
+class ShardsTest(CommandTest):
+    def setUp(self):
+        super().setUp()
+        self.network()
+        self.images("train.npy", 70, seed=1)
+        self.images("test.npy", 9, seed=2)
+        with h5py.File(self.dir / "u.h5", "w") as f:
+            f["U"] = np.random.default_rng(3).standard_normal((70, 70))
+        common = ["--network", "net.json", "--train", "train.npy", "--tile", "16"]
+        self.runs = {
+            "build": ["kernel-build", *common, "--test", "test.npy"],
+            "gradient": ["kernel-grad", *common, "--upstream", "u.h5:/U"],
+            "jacobian": ["kernel-grad", *common, "--jacobian", "--with-kernel"],
+        }
+
+    def run_to(self, arguments, out, *more):
+        self.run_command(*arguments, "--out", out, "--quiet", *more)
+        return (self.dir / out).read_bytes()
+
+    def shares(self, arguments, count):
+        names = []
+        for r in range(count):
+            names.append(f"s{r}of{count}.h5")
+            self.run_to(arguments, names[-1], "--shard", f"{r}/{count}", "--threads", r % 3 + 1,
+                        "--overwrite")
+        return names
+
+    def test_merged_shares_have_the_bytes_of_one_run(self):
+        for kind, arguments in self.runs.items():
+            whole = self.run_to(arguments, "whole.h5", "--overwrite")
+            for count in (1, 2, 3, 7):
+                with self.subTest(kind=kind, shares=count):
+                    names = self.shares(arguments, count)
+                    random.Random(count).shuffle(names)
+                    self.run_command("kernel-merge", "--out", "merged.h5", "--overwrite", *names)
+                    self.assertEqual((self.dir / "merged.h5").read_bytes(), whole)
+
+    def test_more_shares_than_tiles(self):
+        whole = self.run_to(self.runs["build"], "whole.h5")
+        names = self.shares(self.runs["build"], 40)
+        self.run_command("kernel-merge", "--out", "merged.h5", *names)
+        self.assertEqual((self.dir / "merged.h5").read_bytes(), whole)
+
+    def test_a_missing_share_is_named(self):
+        names = self.shares(self.runs["build"], 3)
+        self.assert_fails(13, ["1/3"], "kernel-merge", "--out", "m.h5", names[0], names[2])
+        self.assertFalse((self.dir / "m.h5").exists())
+
+    def test_a_share_given_twice_is_named(self):
+        names = self.shares(self.runs["build"], 2)
+        self.assert_fails(13, [names[0]], "kernel-merge", "--out", "m.h5", *names, names[0])
+
+    def test_a_share_of_another_run_is_named(self):
+        names = self.shares(self.runs["build"], 2)
+        self.images("train.npy", 70, seed=8)
+        self.run_to(self.runs["build"], "other.h5", "--shard", "1/2")
+        self.assert_fails(13, ["other.h5", "train"], "kernel-merge", "--out", "m.h5", names[0],
+                          "other.h5")
+
+    def test_a_damaged_share_is_named(self):
+        names = self.shares(self.runs["build"], 2)
+        path = self.dir / names[1]
+        data = bytearray(path.read_bytes())
+        data[-100] ^= 1  # in the last tile's numbers or its hash
+        path.write_bytes(data)
+        self.assert_fails(13, [names[1]], "kernel-merge", "--out", "m.h5", *names)
+
+    def test_an_existing_output_is_kept(self):
+        names = self.shares(self.runs["build"], 2)
+        (self.dir / "m.h5").write_bytes(b"precious")
+        self.assert_fails(73, ["m.h5"], "kernel-merge", "--out", "m.h5", *names)
+        self.assertEqual((self.dir / "m.h5").read_bytes(), b"precious")
+
+    def test_the_output_cannot_be_a_share(self):
+        names = self.shares(self.runs["build"], 2)
+        self.assert_fails(2, [names[0]], "kernel-merge", "--overwrite", "--out", names[0], *names)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""What the end-to-end tests share: running a command, making inputs, checking how a command ended."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+import h5py
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Run by hand, a script takes the release build.
+BIN = pathlib.Path(os.environ.get("GRAMTILE_BIN", ROOT / "build" / "release" / "bin"))
+# The time of creation is stored in a file; fixed, two runs can be compared byte for byte.
+os.environ["SOURCE_DATE_EPOCH"] = "1700000000"
+LONG = os.environ.get("GRAMTILE_LONG") == "1"
+
+# Small and quick: 12×12 images, two convolutions.
+NETWORK = """{"layers": [
+  {"type": "conv2d", "kernel_size": 3, "var_weight": 1.7, "var_bias": 0.3}, {"type": "relu"},
+  {"type": "conv2d", "kernel_size": 12, "padding": 0, "var_weight": 1.1, "var_bias": 0.2}]}"""
+
+
+def golden_files(folder):
+    """The small golden cases of the repository, written to `folder` as HDF5; and the large golden files,
+    where the checkout has them."""
+    for case in sorted((ROOT / "tests" / "golden").glob("small_*.json")):
+        values = json.loads(case.read_text())
+        rows, columns, names = values["num_rows"], values["num_columns"], values["parameters"]
+        with h5py.File(folder / f"{case.stem}.h5", "w") as f:
+            f.attrs["network"] = json.dumps(values["network"])
+            f["X"] = np.reshape(values["X"], (rows, *values["shape"]))
+            if values["Z"]:
+                f["Z"] = np.reshape(values["Z"], (columns, *values["shape"]))
+            for name in ("K", "upstream"):
+                f[name] = np.reshape(values[name], (rows, columns))
+            f["dK"] = np.reshape(values["dK"], (len(names), rows, columns))
+            f["dK"].attrs["parameters"] = names
+            f["gradient"] = values["gradient"]
+    large = pathlib.Path(os.environ.get("GRAMTILE_GOLDEN_DIR", ROOT.parent / "shared" / "golden"))
+    return sorted(folder.glob("small_*.h5")) + sorted(large.glob("*.h5"))
+
+
+def command(name, *arguments):
+    return [str(BIN / name), *(str(a) for a in arguments)]
+
+
+class CommandTest(unittest.TestCase):
+    """A test with a folder of its own, `self.dir`, and a way to run the commands in it."""
+
+    def setUp(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="gramtile-"))
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+
+    def run_command(self, name, *arguments, code=0, env=None, timeout=300):
+        """Runs a command in self.dir; its exit code has to be `code`."""
+        result = subprocess.run(command(name, *arguments), cwd=self.dir, text=True, timeout=timeout,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                env={**os.environ, **(env or {})})
+        self.assertEqual(result.returncode, code,
+                         f"{name} {' '.join(map(str, arguments))}\n{result.stdout}{result.stderr}")
+        return result
+
+    def assert_fails(self, code, words, name, *arguments, **keywords):
+        """The command ends with `code` and one line on stderr that holds every one of `words`."""
+        result = self.run_command(name, *arguments, code=code, **keywords)
+        lines = result.stderr.splitlines()
+        self.assertEqual(len(lines), 1, result.stderr)
+        self.assertTrue(lines[0].startswith(f"{name}: "), lines[0])
+        for word in words:
+            self.assertIn(word, lines[0])
+        return lines[0]
+
+    def write(self, name, text):
+        path = self.dir / name
+        path.write_text(text)
+        return path
+
+    def network(self, text=NETWORK):
+        return self.write("net.json", text)
+
+    def images(self, name, count, seed=0, shape=(1, 12, 12)):
+        """Random images in [0, 1) with black corners, as float32 .npy."""
+        pixels = np.random.default_rng(seed).random((count, *shape), dtype=np.float32)
+        pixels[:, :, :3, :3] = 0
+        np.save(self.dir / name, pixels)
+        return self.dir / name
+
+    def files(self):
+        """Everything in self.dir, with contents."""
+        return {str(p.relative_to(self.dir)): p.read_bytes()
+                for p in sorted(self.dir.rglob("*")) if p.is_file()}
+
+
+def relative_error(actual, expected):
+    return np.max(np.abs(actual - expected) / np.abs(expected))
+
+
+def main():
+    if not (BIN / "kernel-build").exists():
+        print(f"no commands in {BIN}")
+        raise SystemExit(1)
+    unittest.main()

@@ -1,0 +1,121 @@
+"""kernel-verify accepts what the commands wrote and names what was changed since."""
+
+import os
+import signal
+import subprocess
+import time
+import unittest
+
+import h5py
+import numpy as np
+
+from support import CommandTest, command, main
+
+
+class VerifyTest(CommandTest):
+    def setUp(self):
+        super().setUp()
+        self.network()
+        self.images("train.npy", 40, seed=1)
+        self.images("test.npy", 9, seed=2)
+        self.inputs = ["--network", "net.json", "--train", "train.npy", "--tile", "16", "--quiet"]
+
+    def build(self, *more):
+        self.run_command("kernel-build", *self.inputs, "--test", "test.npy", "--out", "k.h5", *more)
+
+    def test_a_whole_file_passes_with_its_data(self):
+        for dtype in ("float32", "float64"):
+            self.build("--dtype", dtype, "--overwrite")
+            out = self.run_command("kernel-verify", "k.h5", "--train", "train.npy", "--test",
+                                   "test.npy", "--samples", "60").stdout
+            for check in ("complete", "hashes", "symmetry", "finite", "diagonal", "bound", "samples"):
+                self.assertRegex(out, rf"(?m)^{check} +ok")
+            self.assertIn("60 entries", out)
+
+    def test_gradients_jacobians_and_shares_pass(self):
+        with h5py.File(self.dir / "u.h5", "w") as f:
+            f["U"] = np.ones((40, 40))
+        for more in (["--upstream", "u.h5:/U"], ["--jacobian", "--with-kernel"]):
+            self.run_command("kernel-grad", *self.inputs, *more, "--out", "g.h5", "--overwrite")
+            self.run_command("kernel-verify", "g.h5", "--train", "train.npy", "--quiet")
+        self.build("--shard", "1/2")
+        self.run_command("kernel-verify", "k.h5", "--train", "train.npy", "--test", "test.npy")
+
+    def test_quiet_prints_nothing(self):
+        self.build()
+        result = self.run_command("kernel-verify", "k.h5", "--quiet")
+        self.assertEqual(result.stdout + result.stderr, "")
+
+    def change(self, dataset, index, value):
+        with h5py.File(self.dir / "k.h5", "r+") as f:
+            f[dataset][index] = value
+
+    def verify_fails(self, code, words, *more):
+        result = self.run_command("kernel-verify", "k.h5", *more, code=code)
+        self.assertEqual(len(result.stderr.splitlines()), 1)
+        for word in words:
+            self.assertIn(word, result.stdout + result.stderr)
+        return result
+
+    def test_a_changed_entry_is_found_by_its_hash(self):
+        self.build()
+        with h5py.File(self.dir / "k.h5") as f:
+            value = f["Kxtx"][3, 30]
+        self.change("Kxtx", (3, 30), np.nextafter(value, np.float32(np.inf), dtype=np.float32))
+        self.verify_fails(13, ["hashes", "Kxtx"])
+
+    def test_a_changed_mirror_image_is_found(self):
+        self.build()
+        self.change("Kxx", (30, 3), 5.0)
+        self.verify_fails(13, ["symmetry", "Kxx"])
+
+    def test_an_entry_that_is_not_finite_is_found(self):
+        self.build()
+        self.change("Kxx", (2, 30), np.nan)
+        self.assertRegex(self.verify_fails(13, []).stdout, r"finite +FAILED: Kxx\[2, 30\]")
+
+    def test_an_entry_above_its_bound_is_found(self):
+        self.build()
+        with h5py.File(self.dir / "k.h5") as f:
+            value = f["Kxx"][0, 0] + f["Kxx"][1, 1]
+        self.change("Kxx", (0, 1), value)
+        self.assertRegex(self.verify_fails(13, []).stdout, r"bound +FAILED: Kxx\[0, 1\]")
+
+    def test_recomputing_finds_a_wrong_entry(self):
+        self.build()
+        with h5py.File(self.dir / "k.h5") as f:
+            values = f["Kxtx"][...]
+        self.change("Kxtx", slice(None), values * 0.999)
+        out = self.verify_fails(13, [], "--train", "train.npy", "--test", "test.npy", "--samples",
+                                "50").stdout
+        self.assertRegex(out, r"samples +FAILED: .*1\.0e-03|samples +FAILED: .*9\.\de-04")
+
+    def test_other_data_is_refused(self):
+        self.build()
+        self.images("other.npy", 40, seed=9)
+        self.assert_fails(66, ["other.npy", "train.npy"], "kernel-verify", "k.h5", "--train",
+                          "other.npy")
+
+    def test_a_file_of_another_kind_is_refused(self):
+        with h5py.File(self.dir / "u.h5", "w") as f:
+            f["U"] = np.ones((40, 40))
+        self.assert_fails(66, ["u.h5"], "kernel-verify", "u.h5")
+        self.assert_fails(66, ["train.npy"], "kernel-verify", "train.npy")
+        self.assert_fails(66, ["nowhere.h5"], "kernel-verify", "nowhere.h5")
+
+    def test_an_unfinished_run_is_said_to_be_one(self):
+        self.images("many.npy", 300, seed=3, shape=(1, 28, 28))
+        process = subprocess.Popen(
+            command("kernel-build", "--network", "convnet-gp", "--train", "many.npy", "--tile", "16",
+                    "--threads", "1", "--dtype", "float64", "--out", "k.h5"),
+            cwd=self.dir, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not (self.dir / "k.h5.journal").exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=10), 143)
+        os.rename(self.dir / "k.h5.partial", self.dir / "k.h5")
+        self.verify_fails(13, ["complete", "--resume"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+#!/bin/sh
+# Sets the machine up like apps/quickstart.sh, builds, and passes every test:
+#   quickstart  apps/quickstart.sh: what a new user runs
+#   release     all tests: unit, property and golden on every instruction set, end to end
+#   dev         unit, property and golden tests under the address and undefined-behaviour sanitizers
+#   tsan        the scheduler's and the writer's tests under the thread sanitizer
+#   fuzz        every fuzzer for a few seconds (GRAMTILE_FUZZ_SECONDS, 60 by default)
+# Names of stages as arguments run those alone: tests/run.sh release
+# Safe to run twice. Ends with the time each stage took; the exit code is 0 when all of them passed.
+set -eu
+cd "$(dirname "$0")/.."
+jobs=$(nproc)
+logs=build/test-logs
+stages=${*:-quickstart release dev tsan fuzz}
+
+step() { printf '\n== %s\n' "$1"; }
+
+step "Debian packages"
+apps/install_packages.sh --tests
+mkdir -p "$logs"
+
+launcher=""
+if command -v ccache >/dev/null; then launcher="-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"; fi
+
+# build PRESET TARGET…: quiet unless it fails.
+build() {
+  preset=$1
+  shift
+  { cmake --preset "$preset" -DGRAMTILE_TESTS=ON $launcher &&
+    cmake --build --preset "$preset" -j "$jobs" --target "$@"; } >"$logs/$preset-build.log" 2>&1 ||
+    { tail -60 "$logs/$preset-build.log"; return 1; }
+}
+
+run_quickstart() {
+  apps/quickstart.sh
+}
+
+run_release() {
+  build release all
+  ctest --preset release -j "$jobs" --output-on-failure
+}
+
+run_dev() {
+  build dev all
+  ctest --preset dev -j "$jobs" -L 'unit|property|golden' --output-on-failure
+}
+
+run_tsan() {
+  build tsan all
+  TSAN_OPTIONS=halt_on_error=1 ctest --preset tsan -j "$jobs" -L 'unit' --output-on-failure
+}
+
+run_fuzz() {
+  tests/fuzz/run.sh "${GRAMTILE_FUZZ_SECONDS:-60}"
+}
+
+report=""
+failed=""
+for stage in $stages; do
+  step "$stage"
+  start=$(date +%s)
+  # Not "run_… || failed": that would switch set -e off inside.
+  set +e
+  (set -e; "run_$stage")
+  status=$?
+  set -e
+  seconds=$(($(date +%s) - start))
+  if [ "$status" -eq 0 ]; then verdict=passed; else verdict=FAILED; failed="$failed $stage"; fi
+  report="$report$(printf '%-10s %-6s %5d s' "$stage" "$verdict" "$seconds")
+"
+done
+
+step "Summary"
+printf '%s' "$report"
+if [ -n "$failed" ]; then
+  echo "failed:$failed"
+  exit 1
+fi
+echo "all passed"
