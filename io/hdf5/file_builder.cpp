@@ -279,11 +279,6 @@ void FileBuilder::add_strings(const std::string& name, const std::vector<std::st
   impl_->add(name, type.id(), type.id(), {static_cast<Index>(values.size())}, bytes.data());
 }
 
-bool FileBuilder::has(const std::string& dataset) const {
-  const auto lock = library_lock();
-  return H5Lexists(impl_->file.id(), dataset.c_str(), H5P_DEFAULT) > 0;
-}
-
 void FileBuilder::make_scale(const std::string& name) {
   const auto lock = library_lock();
   const Handle dataset = impl_->open(name);

@@ -76,8 +76,6 @@ class FileBuilder {
   /// One axis of strings of equal length, zero-padded UTF-8: what every reader understands.
   void add_strings(const std::string& name, const std::vector<std::string>& values);
 
-  bool has(const std::string& dataset) const;
-
   /// Declares the one-dimensional dataset `name` a dimension scale.
   void make_scale(const std::string& name);
   /// Names the axes of `dataset`, one scale per axis. No scale may occur twice in one dataset.

@@ -73,8 +73,7 @@ void reserve(FileBuilder& file, const RunSpec& spec, const MatrixDataset& datase
   file.name_axes(dataset.name, dataset.axes);
 }
 
-void reserve_matrices(FileBuilder& file, const RunSpec& spec) {
-  Axes axes(file, spec);
+void reserve_matrices(FileBuilder& file, const RunSpec& spec, Axes& axes) {
   for (std::size_t m = 0; m < spec.plan.matrices.size(); ++m) {
     const MatrixSpec& matrix = spec.plan.matrices[m];
     if (spec.with_kernel) {
@@ -147,13 +146,14 @@ void add_tile_list(FileBuilder& file, const RunSpec& spec, Range tiles) {
   file.name_axes(kTileHashName, {"tile"});
 }
 
-void add_labels(FileBuilder& file, const RunSpec& spec, bool is_share) {
-  for (const ExampleSet& set : spec.sets) {
+/// Shares (no `axes`) keep labels without naming their axis.
+void add_labels(FileBuilder& file, const RunSpec& spec, Axes* axes) {
+  for (std::size_t i = 0; i < spec.sets.size(); ++i) {
+    const ExampleSet& set = spec.sets[i];
     if (set.labels.empty()) continue;
     const std::string name = set.name + "_labels";
     file.add_int64(name, {static_cast<Index>(set.labels.size())}, set.labels);
-    const bool has_scale = !is_share && file.has(set.name);
-    if (has_scale) file.name_axes(name, {set.name});
+    if (axes != nullptr) file.name_axes(name, {axes->of_set(static_cast<Index>(i))});
   }
 }
 
@@ -201,12 +201,13 @@ hdf5::FileImage build_image(const RunSpec& spec, std::optional<Shard> shard) {
   add_attributes(file, spec, shard);
   file.reserve_uint64(kCompleteName, {});
   add_tile_list(file, spec, tiles);
+  Axes axes(file, spec);
   if (shard) {
     reserve_share(file, spec, tiles);
   } else {
-    reserve_matrices(file, spec);
+    reserve_matrices(file, spec, axes);
   }
-  add_labels(file, spec, shard.has_value());
+  add_labels(file, spec, shard ? nullptr : &axes);
   return file.finish();
 }
 

@@ -96,6 +96,21 @@ TEST_CASE("gradient is the sum of tile_gradient in order, bit for bit") {
         std::vector<double>{0, 8, 8, 16});
 }
 
+TEST_CASE("a gradient is stored without the kernel when that is not asked for") {
+  const TemporaryFolder folder;
+  RunSpec spec = gradient_spec();
+  spec.with_kernel = false;
+  spec.sets[0].labels.assign(61, 3);
+  run(folder.file("G.h5"), spec);
+  const hdf5::File file(folder.file("G.h5"));
+  CHECK_FALSE(file.has_dataset("Kxx"));
+  CHECK(file.has_dataset("train_labels"));
+  CHECK(read_all(file.dataset("gradient")) == read_all([&] {
+          run(folder.file("both.h5"), gradient_spec());
+          return hdf5::File(folder.file("both.h5")).dataset("gradient");
+        }()));
+}
+
 TEST_CASE("a jacobian is stored by parameter, with the kernel beside it") {
   const TemporaryFolder folder;
   const RunSpec spec = jacobian_spec();
