@@ -74,12 +74,12 @@ struct ReluOperands {
   }
 };
 
-// f = twice the relu of pixels 0 and kStep − 1 … of the operands; `second` = 0 repeats the first.
-template <bool kNonneg, class D, class V = hn::Vec<D>>
-HWY_INLINE void TwiceReluAt(D d, const ReluOperands<hn::TFromD<D>>& o, Index pixel, Index second,
-                            V (&f)[kStep]) {
+// Loads pixels `pixel` and `pixel` + second (0: the same again).
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE void LoadReluOperands(D d, const ReluOperands<hn::TFromD<D>>& o, Index pixel,
+                                 Index second, V (&xy)[kStep], V (&sx)[kStep], V (&sy)[kStep],
+                                 V (&half_inverse)[kStep]) {
   const Index lanes = static_cast<Index>(hn::Lanes(d));
-  V xy[kStep], sx[kStep], sy[kStep], half_inverse[kStep];
   GRAMTILE_EACH(k) {
     const Index i = pixel + k * second, at = i * lanes;
     half_inverse[k] =
@@ -88,6 +88,13 @@ HWY_INLINE void TwiceReluAt(D d, const ReluOperands<hn::TFromD<D>>& o, Index pix
     sx[k] = hn::Set(d, o.row_root[i]);
     sy[k] = hn::Load(d, o.column_root + at);
   }
+}
+
+template <bool kNonneg, class D, class V = hn::Vec<D>>
+HWY_INLINE void TwiceReluAt(D d, const ReluOperands<hn::TFromD<D>>& o, Index pixel, Index second,
+                            V (&f)[kStep]) {
+  V xy[kStep], sx[kStep], sy[kStep], half_inverse[kStep];
+  LoadReluOperands(d, o, pixel, second, xy, sx, sy, half_inverse);
   TwiceRelu<kNonneg>(d, xy, sx, sy, half_inverse, f);
 }
 
@@ -144,6 +151,8 @@ struct StoreAffine {
   const T* addend;
   T weight_, bias_, addend_weight_;
 
+  HWY_INLINE void Start(Index) const {}
+  HWY_INLINE void Finish(Index, Index) const {}
   HWY_INLINE void operator()(Index pixel, V sum) const {
     const Index at = pixel * static_cast<Index>(hn::Lanes(d));
     V value = hn::MulAdd(sum, hn::Set(d, weight_), hn::Set(d, bias_));
@@ -167,36 +176,52 @@ HWY_INLINE void RunStep(D d, const LaneStep& step, Index row_vectors, hn::TFromD
   WindowSums(d, job, source, epilogue);
 }
 
+template <class D>
+HWY_INLINE ImageRows<D> ImageSource(D d, const LaneSteps& program, const LaneStep& step,
+                                    const PackOperands<hn::TFromD<D>>& pack) {
+  using T = hn::TFromD<D>;
+  return {d,
+          pack.row,
+          pack.pack,
+          step.input.width,
+          program.num_pixels,
+          program.channels,
+          T(1) / static_cast<T>(program.channels)};
+}
+
+template <class D>
+HWY_INLINE ReluOperands<hn::TFromD<D>> ReluSource(D d, const LaneSteps& program,
+                                                  const LaneStep& step,
+                                                  const PackOperands<hn::TFromD<D>>& pack) {
+  const Index lanes = static_cast<Index>(hn::Lanes(d));
+  const Index root = program.channels * program.num_pixels + step.map_offset;
+  const Index inverse = root + program.num_map_pixels;
+  return {pack.slots + step.input_slot * program.slot_stride * lanes, pack.row + root,
+          pack.row + inverse, pack.pack + root * lanes, pack.pack + inverse * lanes};
+}
+
 template <class D, class Epilogue>
 HWY_INLINE void RunStepFromSource(D d, const LaneSteps& program, const LaneStep& step,
-                                  const PackOperands<hn::TFromD<D>>& pack, Epilogue epilogue) {
-  using T = hn::TFromD<D>;
-  const Index lanes = static_cast<Index>(hn::Lanes(d));
-  const Index num_values = program.channels * program.num_pixels;
-  if (step.source == RowSource::kImages) {
-    const ImageRows<D> source{d,
-                              pack.row,
-                              pack.pack,
-                              step.input.width,
-                              program.num_pixels,
-                              program.channels,
-                              T(1) / static_cast<T>(program.channels)};
-    return RunStep(d, step, program.row_vectors, pack.scratch, source, epilogue);
+                                  const PackOperands<hn::TFromD<D>>& pack,
+                                  const Epilogue& epilogue) {
+  const Index lanes = static_cast<Index>(hn::Lanes(d)), row = program.row_vectors;
+  const Index width = step.input.width;
+  switch (step.source) {
+    case RowSource::kImages:
+      return RunStep(d, step, row, pack.scratch, ImageSource(d, program, step, pack), epilogue);
+    case RowSource::kMap: {
+      const auto* map = pack.slots + step.input_slot * program.slot_stride * lanes;
+      return RunStep(d, step, row, pack.scratch, MapRows<D>{d, map, width}, epilogue);
+    }
+    case RowSource::kReluNonneg: {
+      const ReluRows<D, true> source{d, ReluSource(d, program, step, pack), width};
+      return RunStep(d, step, row, pack.scratch, source, epilogue);
+    }
+    case RowSource::kRelu: {
+      const ReluRows<D, false> source{d, ReluSource(d, program, step, pack), width};
+      return RunStep(d, step, row, pack.scratch, source, epilogue);
+    }
   }
-  const T* map = pack.slots + step.input_slot * program.slot_stride * lanes;
-  if (step.source == RowSource::kMap) {
-    return RunStep(d, step, program.row_vectors, pack.scratch, MapRows<D>{d, map, step.input.width},
-                   epilogue);
-  }
-  const Index root = num_values + step.map_offset, inverse = root + program.num_map_pixels;
-  const ReluOperands<T> operands{map, pack.row + root, pack.row + inverse, pack.pack + root * lanes,
-                                 pack.pack + inverse * lanes};
-  if (step.source == RowSource::kReluNonneg) {
-    return RunStep(d, step, program.row_vectors, pack.scratch,
-                   ReluRows<D, true>{d, operands, step.input.width}, epilogue);
-  }
-  RunStep(d, step, program.row_vectors, pack.scratch,
-          ReluRows<D, false>{d, operands, step.input.width}, epilogue);
 }
 
 template <class D>

@@ -4,6 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "engine/lanes/reverse_step.hpp"
+
 namespace gramtile {
 namespace {
 
@@ -42,6 +44,7 @@ class Compiler {
       std::visit([&](const auto& op) { compile(op, i); }, program_.ops[i]);
     }
     result_.output_slot = slot_of(program_.output);
+    if (keep_values_) place_extra_maps();
     size_buffers();
     return std::move(result_);
   }
@@ -103,10 +106,12 @@ class Compiler {
       return;
     }
     LaneStep step = conv_step(op, 1);
+    add_conv_terms(op, 1);
     finish(step, {source_of(op.input).map}, op.output);
   }
 
   void compile(const SumOp& op, std::size_t) {
+    pending_branches_ = op.inputs;
     // The fused convolution last, plain maps before relus: a plain map can be an addend.
     std::vector<std::pair<ValueId, double>> terms;
     for (std::size_t b = 0; b < op.inputs.size(); ++b)
@@ -131,6 +136,12 @@ class Compiler {
                                       : step_from(value, weight, {}, shape(op.output));
       step.addend_slot = addend;
       step.addend_weight = addend_weight;
+      if (conv != nullptr) add_conv_terms(*conv, weight);
+      if (op.first_logit != kNoParameter) {
+        add_logit_terms(op, kRawWeight, value, source_of(value).factor);
+        step.addend_derivative = addend != kNoSlot && !addend_is_own;
+        if (step.addend_derivative) add_logit_terms(op, kRawAddend, addend_value, 1);
+      }
       const ValueId read = source_of(conv != nullptr ? conv->input : value).map;
       step.output_slot = addend_is_own ? addend : kNoSlot;
       finish(step,
@@ -189,6 +200,31 @@ class Compiler {
     return step;
   }
 
+  Index next_step() const { return static_cast<Index>(result_.steps.size()); }
+
+  /// Terms of the step that is about to be appended, for a convolution scaled by `scale`.
+  void add_conv_terms(const Conv2dOp& op, double scale) {
+    const auto k = static_cast<double>(op.geometry.kernel_size);
+    add_term(kRawWeight, op.weight, scale * source_of(op.input).factor / (k * k));
+    add_term(kRawBias, op.bias, scale);
+  }
+  void add_term(RawDerivative raw, const VarianceUse& use, double coefficient) {
+    if (use.parameter == kNoParameter) return;
+    result_.terms.push_back({next_step(), raw, use.parameter, coefficient * use.scale});
+  }
+
+  /// ∂m_b/∂logit_j = m_b (δ_bj − m_j) for m = softmax(logits), b the branch that is `value`.
+  void add_logit_terms(const SumOp& op, RawDerivative raw, ValueId value, double factor) {
+    const auto found = std::find(pending_branches_.begin(), pending_branches_.end(), value);
+    const auto b = static_cast<std::size_t>(found - pending_branches_.begin());
+    pending_branches_[b] = -1;  // the same value can be several branches
+    for (std::size_t j = 0; j < op.weights.size(); ++j) {
+      const double delta = b == j ? 1 : 0;
+      result_.terms.push_back({next_step(), raw, op.first_logit + static_cast<Index>(j),
+                               factor * op.weights[b] * (delta - op.weights[j])});
+    }
+  }
+
   /// Counts the reads, chooses the output's slot unless the step has one, and appends the step.
   void finish(LaneStep step, const std::vector<ValueId>& reads, ValueId output) {
     std::optional<Index> reusable;
@@ -218,6 +254,21 @@ class Compiler {
   }
   Index new_slot() { return result_.num_slots++; }
 
+  /// Sources and addends that are plain maps, each once.
+  void place_extra_maps() {
+    for (const LaneStep& step : result_.steps) {
+      if (step.source == RowSource::kMap) place_extra_map(step.input_slot, step.input);
+      if (step.addend_derivative) place_extra_map(step.addend_slot, step.output);
+    }
+  }
+  void place_extra_map(Index slot, MapShape shape) {
+    for (const ExtraMap& map : result_.extra_maps) {
+      if (map.slot == slot) return;
+    }
+    result_.extra_maps.push_back({slot, result_.num_extra_pixels, shape.num_pixels()});
+    result_.num_extra_pixels += shape.num_pixels();
+  }
+
   void size_buffers() {
     for (const Value& value : program_.values) {
       result_.slot_pixels = std::max(result_.slot_pixels, value.shape.num_pixels());
@@ -232,6 +283,7 @@ class Compiler {
           std::max(result_.row_vectors, width + 2 * std::min<Index>(g.kernel_size, 8));
       const Index rows = std::min((g.kernel_size - 1) * g.dilation + 1, step.input.height);
       ring = std::max(ring, std::max<Index>(rows, 12) * width);
+      if (keep_values_) ring = std::max(ring, step.output.height * width);  // transposed sums
     }
     result_.scratch_vectors = 2 * result_.row_vectors + ring;
   }
@@ -246,6 +298,7 @@ class Compiler {
   std::vector<Index> uses_;
   std::vector<const ReluOp*> relu_of_;       ///< relus whose reader applies them
   std::vector<const Conv2dOp*> fused_conv_;  ///< convolutions whose sum computes them
+  std::vector<ValueId> pending_branches_;    ///< of the sum at hand, not yet matched with a step
   std::vector<Index> free_;
   std::size_t free_at_start_ = 0;
   LaneProgram result_;
@@ -260,6 +313,7 @@ LaneSteps LaneProgram::view() const {
           .channels = input.channels,
           .num_pixels = input.num_pixels(),
           .num_map_pixels = num_map_pixels,
+          .num_extra_pixels = num_extra_pixels,
           .slot_stride = slot_pixels,
           .row_vectors = row_vectors};
 }

@@ -9,6 +9,21 @@
 
 namespace gramtile {
 
+/// A step's part in a parameter's derivative: coefficient · raw derivative (reverse_step.hpp).
+struct DerivativeTerm {
+  Index step = 0;
+  int raw = 0;  ///< RawDerivative
+  Index parameter = 0;
+  double coefficient = 0;
+};
+
+/// A plain map whose xx jacobians need: where it is after a variance pass and where it goes.
+struct ExtraMap {
+  Index slot = 0;
+  Index offset = 0;  ///< first pixel among the extra maps of a variance stack
+  Index num_pixels = 0;
+};
+
 /// The steps and the buffers they need. Immutable; shared by all threads.
 struct LaneProgram {
   ImageShape input;
@@ -21,6 +36,10 @@ struct LaneProgram {
   std::vector<Index> relu_offsets;  ///< by relu: first pixel of its maps in a variance stack
   std::vector<Index> value_slots;   ///< by ValueId: slot, kNoSlot where never stored
   Index num_map_pixels = 0;
+  // Filled for a tape only:
+  std::vector<DerivativeTerm> terms;
+  std::vector<ExtraMap> extra_maps;
+  Index num_extra_pixels = 0;
 
   /// The form the kernels take. Valid as long as this object.
   LaneSteps view() const;

@@ -33,6 +33,7 @@ struct LaneStep {
   double weight = 1;  ///< var_weight / k², a relu's ½ included
   double bias = 0;
   double addend_weight = 1;
+  bool addend_derivative = false;  ///< the addend's weight depends on parameters
 
   /// No window to sum: every output pixel comes from the input pixel at its place.
   constexpr bool pointwise() const { return geometry == WindowGeometry{}; }
@@ -44,10 +45,11 @@ struct LaneSteps {
   Index num_steps = 0;
   Index output_slot = 0;
   Index channels = 0;
-  Index num_pixels = 0;      ///< of the input image
-  Index num_map_pixels = 0;  ///< of all relus together: extent of a variance stack
-  Index slot_stride = 0;     ///< between slots [vectors]
-  Index row_vectors = 0;     ///< extent of a row buffer [vectors]
+  Index num_pixels = 0;        ///< of the input image
+  Index num_map_pixels = 0;    ///< of all relus together: extent of a variance stack
+  Index num_extra_pixels = 0;  ///< of maps that jacobians need beside the relus
+  Index slot_stride = 0;       ///< between slots [vectors]
+  Index row_vectors = 0;       ///< extent of a row buffer [vectors]
 };
 
 /// The images and variance stacks of one block, in two layouts: as columns, packs of `lanes`
@@ -81,7 +83,8 @@ struct VarianceOperands {
 
 /// Values per example in a LaneBlock.
 constexpr Index values_per_example(const LaneSteps& program) {
-  return program.channels * program.num_pixels + 2 * program.num_map_pixels;
+  return program.channels * program.num_pixels + 2 * program.num_map_pixels +
+         program.num_extra_pixels;
 }
 
 }  // namespace gramtile

@@ -45,9 +45,21 @@ void interleave(std::span<const double> pixels, Index num_values, VariancePack& 
                   example, variance, type));
 }
 
+/// Lane `lane` of the extra maps, which are still in the slots of the variance pass.
 template <class T>
-void store_example(const LaneProgram& program, const VariancePack& from, Index lane,
-                   PreparedBlock<T>& block) {
+void store_extra_maps(const LaneProgram& program, const VariancePack& from, const double* slots,
+                      Index lane, T* row, T* pack, Index lanes) {
+  for (const ExtraMap& map : program.extra_maps) {
+    const double* values = slots + map.slot * program.slot_pixels * from.lanes + lane;
+    for (Index p = 0; p < map.num_pixels; ++p) {
+      row[map.offset + p] = pack[(map.offset + p) * lanes] = static_cast<T>(values[p * from.lanes]);
+    }
+  }
+}
+
+template <class T>
+void store_example(const LaneProgram& program, const VariancePack& from, const double* slots,
+                   Index lane, PreparedBlock<T>& block) {
   const Index num_values = program.input.num_values(), maps = program.num_map_pixels;
   const Index example = from.first + lane;
   const Index lanes = simd::kernels<T>().lanes;
@@ -67,6 +79,8 @@ void store_example(const LaneProgram& program, const VariancePack& from, Index l
     pack[(num_values + maps + p) * lanes] = static_cast<T>(inverse);
     row[num_values + maps + p] = static_cast<T>(0.5 * inverse);
   }
+  const Index extra = num_values + 2 * maps;
+  store_extra_maps(program, from, slots, lane, row + extra, pack + extra * lanes, lanes);
   largest = std::max(largest, std::abs(block.diagonal[as_size(example)]));
   if (!(largest <= kLargestVariance<T>)) {
     throw_overflow(block.examples.start + example, largest, sizeof(T) == 4 ? "float32" : "float64");
@@ -121,7 +135,7 @@ void prepare_pack(const LaneProgram& program, std::span<const double> pixels, In
         workspace.slots.data() + program.output_slot * program.slot_pixels * kernels.lanes;
     for (Index lane = 0; lane < from.count; ++lane) {
       block.diagonal[as_size(from.first + lane)] = diagonal[lane];
-      store_example(program, from, lane, block);
+      store_example(program, from, workspace.slots.data(), lane, block);
     }
   }
 }

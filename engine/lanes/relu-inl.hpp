@@ -31,36 +31,43 @@ inline constexpr T kTiny = sizeof(T) == 4 ? T(1e-30) : T(1e-290);
 constexpr int kStep = 2;
 #define GRAMTILE_EACH(k) HWY_UNROLL(2) for (int k = 0; k < kStep; ++k)
 
-// p ← √u · p · kPolynomialScale⁻¹, for u ≥ kTiny. AVX-512's square root takes 12.5 cycles (float;
-// 25 double) a vector, as long as all the rest together, so there: y ≈ 1/√u to 2⁻¹⁴, s = u·y, e = 1
-// − s·y, |e| ≤ 2⁻¹³, and √u = s (1 + e/2 + 3e²/8 + …). Float keeps the first order, error 3/8 e²
-// = 5.6e-9; double the second, its coefficients refitted on |e| ≤ 2⁻¹³: error 5/16 e³ / 4
-// = 1.4e-13.
+// root = √u / PolynomialScale in two factors, for u ≥ kTiny; one of them stays apart so that the
+// other products can start early. AVX-512's square root takes 12.5 cycles (float; 25 double) a
+// vector, as long as all the rest together, so there: y ≈ 1/√u to 2⁻¹⁴, s = u·y, e = 1 − s·y, |e| ≤
+// 2⁻¹³, and √u = s (1 + e/2 + 3e²/8 + …). Float keeps the first order, error 3/8 e² = 5.6e-9;
+// double the second, its coefficients refitted on |e| ≤ 2⁻¹³: error 5/16 e³ / 4 = 1.4e-13.
 template <class D, class V = hn::Vec<D>>
-HWY_INLINE void MultiplyBySqrt(D d, const V (&u)[kStep], V (&p)[kStep]) {
+HWY_INLINE void SquareRoot(D d, const V (&u)[kStep], V (&s)[kStep], V (&correction)[kStep]) {
 #if HWY_TARGET <= HWY_AVX3
-  V y[kStep], s[kStep], e[kStep];
+  V y[kStep];
   if constexpr (sizeof(hn::TFromD<D>) == 4) {
     GRAMTILE_EACH(k) y[k] = V{_mm512_rsqrt14_ps(u[k].raw)};
     GRAMTILE_EACH(k) s[k] = hn::Mul(u[k], y[k]);
-    // s (1 + e/2) p = s · (3 − s·y) p / 2; the ½ is in the polynomial: PolynomialScale.
-    GRAMTILE_EACH(k) e[k] = hn::NegMulAdd(s[k], y[k], hn::Set(d, 3.0f));
+    // s (1 + e/2) = s · (3 − s·y) / 2; the ½ is in the polynomials: PolynomialScale.
+    GRAMTILE_EACH(k) correction[k] = hn::NegMulAdd(s[k], y[k], hn::Set(d, 3.0f));
   } else {
     // 5/16 e³ on |e| ≤ E is replaced by its best line: 5/16 · (3/4) E² e.
     constexpr double kE = 1.0 / 8192;
+    const V first = hn::Set(d, 0.5 + 15.0 / 64 * kE * kE);
     GRAMTILE_EACH(k) y[k] = V{_mm512_rsqrt14_pd(u[k].raw)};
     GRAMTILE_EACH(k) s[k] = hn::Mul(u[k], y[k]);
     GRAMTILE_EACH(k) y[k] = hn::NegMulAdd(s[k], y[k], hn::Set(d, 1.0));
-    GRAMTILE_EACH(k)
-    e[k] = hn::MulAdd(y[k], hn::Set(d, 0.375), hn::Set(d, 0.5 + 15.0 / 64 * kE * kE));
-    GRAMTILE_EACH(k) e[k] = hn::MulAdd(e[k], y[k], hn::Set(d, 1.0));
+    GRAMTILE_EACH(k) correction[k] = hn::MulAdd(y[k], hn::Set(d, 0.375), first);
+    GRAMTILE_EACH(k) correction[k] = hn::MulAdd(correction[k], y[k], hn::Set(d, 1.0));
   }
-  GRAMTILE_EACH(k) p[k] = hn::Mul(p[k], e[k]);
-  GRAMTILE_EACH(k) p[k] = hn::Mul(p[k], s[k]);
 #else
-  (void)d;
-  GRAMTILE_EACH(k) p[k] = hn::Mul(p[k], hn::Sqrt(u[k]));
+  GRAMTILE_EACH(k) s[k] = hn::Sqrt(u[k]);
+  GRAMTILE_EACH(k) correction[k] = hn::Set(d, hn::TFromD<D>(1));
 #endif
+}
+
+// p ← √u · p · PolynomialScale⁻¹
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE void MultiplyBySqrt(D d, const V (&u)[kStep], V (&p)[kStep]) {
+  V s[kStep], correction[kStep];
+  SquareRoot(d, u, s, correction);
+  if (HWY_TARGET <= HWY_AVX3) GRAMTILE_EACH(k) p[k] = hn::Mul(p[k], correction[k]);
+  GRAMTILE_EACH(k) p[k] = hn::Mul(p[k], s[k]);
 }
 
 // What a polynomial that is multiplied by MultiplyBySqrt has to be scaled with.
@@ -111,6 +118,48 @@ HWY_INLINE void TwiceRelu(D d, const V (&xy)[kStep], const V (&sx)[kStep], const
   MultiplyBySqrt(d, u, g);
   GRAMTILE_EACH(k) u[k] = hn::MulSub(sx[k], sy[k], f[k]);  // r − |xy|
   GRAMTILE_EACH(k) f[k] = hn::MulAdd(u[k], g[k], kNonneg ? xy[k] : hn::Max(xy[k], hn::Zero(d)));
+}
+
+// What the backward pass needs of twice the relu, f = xy·slope + bend (homogeneity):
+//   slope = ∂f/∂xy = 1 − acos(c)/π,   bend = r √(1−c²)/π = 2 xx ∂f/∂xx = 2 yy ∂f/∂yy
+// Where xx·yy = 0: slope ½ and bend 0, the convention of docs/mathematics.md.
+template <bool kNonneg, class D, class V = hn::Vec<D>>
+HWY_INLINE void TwiceReluDerivative(D d, const V (&xy)[kStep], const V (&sx)[kStep],
+                                    const V (&sy)[kStep], const V (&half_inverse)[kStep],
+                                    V (&slope)[kStep], V (&bend)[kStep]) {
+  using T = hn::TFromD<D>;
+  constexpr bool kFloat = sizeof(T) == 4;
+  constexpr double kScale = kSqrt2 * PolynomialScale<T>();
+  constexpr double kInversePi = 0.31830988618379067154;
+  V u[kStep], s[kStep], correction[kStep];
+  GRAMTILE_EACH(k) u[k] = kNonneg ? xy[k] : hn::Abs(xy[k]);
+  GRAMTILE_EACH(k) u[k] = hn::NegMulAdd(u[k], half_inverse[k], hn::Set(d, T(0.5)));
+  GRAMTILE_EACH(k) u[k] = hn::Max(u[k], hn::Set(d, kTiny<T>));
+  SquareRoot(d, u, s, correction);
+  if (HWY_TARGET <= HWY_AVX3) GRAMTILE_EACH(k) s[k] = hn::Mul(s[k], correction[k]);
+  if constexpr (kFloat && kNonneg) {
+    PolynomialOfTwice(d, polynomials::kAngleNonnegFloat, kScale, u, slope);
+  }
+  if constexpr (kFloat && !kNonneg)
+    PolynomialOfTwice(d, polynomials::kAngleFloat, kScale, u, slope);
+  if constexpr (!kFloat && kNonneg) {
+    PolynomialOfTwice(d, polynomials::kAngleNonnegDouble, kScale, u, slope);
+  }
+  if constexpr (!kFloat && !kNonneg)
+    PolynomialOfTwice(d, polynomials::kAngleDouble, kScale, u, slope);
+  if constexpr (kFloat) PolynomialOfTwice(d, polynomials::kSineFloat, kScale * kInversePi, u, bend);
+  if constexpr (!kFloat)
+    PolynomialOfTwice(d, polynomials::kSineDouble, kScale * kInversePi, u, bend);
+  const V one = hn::Set(d, T(1));
+  if constexpr (kNonneg) {
+    GRAMTILE_EACH(k) slope[k] = hn::NegMulAdd(s[k], slope[k], one);
+  } else {
+    GRAMTILE_EACH(k) slope[k] = hn::Mul(s[k], slope[k]);  // acos|c|/π = 1 − acos(−|c|)/π
+    GRAMTILE_EACH(k)
+    slope[k] = hn::IfThenElse(hn::Lt(xy[k], hn::Zero(d)), slope[k], hn::Sub(one, slope[k]));
+  }
+  GRAMTILE_EACH(k) s[k] = hn::Mul(s[k], hn::Mul(sx[k], sy[k]));
+  GRAMTILE_EACH(k) bend[k] = hn::Mul(s[k], bend[k]);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -6,6 +6,9 @@
 //
 //   source.Row(y) → row buffer → sum along x → ring → sum along y → epilogue(pixel, sum)
 //
+// Around the sums of one or two output rows come epilogue.Start(first pixel) and Finish(first
+// pixel, count).
+//
 // Two neighbouring windows of K terms share K − 1 of them, and the sums of two neighbours (pairs)
 // serve K/2 such couples: with the pairs at hand, K = 7 costs 2.5 additions a sum where a doubling
 // tree needs
@@ -196,11 +199,14 @@ HWY_NOINLINE void UnitWindows(D d, const WindowJob<hn::TFromD<D>>& job, const So
       }
     }
     const Index pixel = oy * job.output.width;
-    if (HWY_LIKELY(oy + 1 < job.output.height)) {
+    const bool both = oy + 1 < job.output.height;
+    epilogue.Start(pixel);
+    if (HWY_LIKELY(both)) {
       SumAlongY<K, true>(d, rows, epilogue, pixel, job.output.width);
     } else {
       SumAlongY<K, false>(d, rows, epilogue, pixel, job.output.width);
     }
+    epilogue.Finish(pixel, both ? 2 * job.output.width : job.output.width);
   }
 }
 
@@ -239,6 +245,7 @@ void GeneralWindows(D d, const WindowJob<hn::TFromD<D>>& job, const Source& sour
       }
     }
     const Index skip = first < 0 ? (-first + g.dilation - 1) / g.dilation : 0;
+    epilogue.Start(oy * width);
     for (Index x = 0; x < width; ++x) {
       V sum = hn::Zero(d);
       for (Index i = skip, y = first + skip * g.dilation; i < g.kernel_size && y < job.input.height;
@@ -247,6 +254,7 @@ void GeneralWindows(D d, const WindowJob<hn::TFromD<D>>& job, const Source& sour
       }
       epilogue(oy * width + x, sum);
     }
+    epilogue.Finish(oy * width, width);
   }
 }
 
@@ -270,16 +278,23 @@ HWY_INLINE void WholeWindow(D d, const WindowJob<hn::TFromD<D>>& job, const Sour
     for (; x < job.input.width; ++x) sums[0] = hn::Add(sums[0], hn::Load(d, job.row + x * lanes));
     total = hn::Add(total, hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3])));
   }
+  epilogue.Start(0);
   epilogue(0, total);
+  epilogue.Finish(0, 1);
+}
+
+// A single window over the whole map.
+HWY_INLINE bool IsWholeWindow(const WindowGeometry& g, const MapShape& input,
+                              const MapShape& output) {
+  return output == MapShape{1, 1} && g.pad_low == 0 && g.dilation == 1 &&
+         g.kernel_size == input.height && g.kernel_size == input.width;
 }
 
 template <class D, class Source, class Epilogue>
 HWY_INLINE void WindowSums(D d, const WindowJob<hn::TFromD<D>>& job, const Source& source,
                            const Epilogue& epilogue) {
   const WindowGeometry& g = job.geometry;
-  const bool whole = job.output == MapShape{1, 1} && g.pad_low == 0 && g.dilation == 1 &&
-                     g.kernel_size == job.input.height && g.kernel_size == job.input.width;
-  if (whole) return WholeWindow(d, job, source, epilogue);
+  if (IsWholeWindow(g, job.input, job.output)) return WholeWindow(d, job, source, epilogue);
   // Padding past the kernel would make row buffers of the fast path longer than planned.
   if (g.stride == 1 && g.dilation == 1 && g.pad_low < g.kernel_size &&
       g.pad_high <= g.kernel_size) {

@@ -78,8 +78,9 @@ MemoryPlan plan_memory(const ComputeRequest& request, const ComputeOptions& opti
 Index default_tile_size(const Program& program, std::span<const MatrixSpec> matrices,
                         const ComputeOptions& options, Derivative derivative);
 
-/// Name of the instruction set in use: "AVX3", "AVX2", …, "EMU128" or "SCALAR" for the portable build. The
-/// environment variable GRAMTILE_TARGET forces one; Error(kUsage) when the processor lacks it.
+/// Name of the instruction set in use: "AVX3", "AVX2", …, "EMU128" or "SCALAR" for the portable
+/// build. The environment variable GRAMTILE_TARGET forces one; Error(kUsage) when the processor
+/// lacks it.
 std::string_view instruction_set();
 
 /// Every instruction set that this binary holds and this processor has, best first.

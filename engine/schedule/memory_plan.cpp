@@ -8,6 +8,7 @@
 #include "engine/lanes/lane_program.hpp"
 #include "engine/lanes/prepared_block.hpp"
 #include "engine/schedule/compute.hpp"
+#include "engine/schedule/tile_derivative.hpp"
 #include "engine/simd/kernels.hpp"
 
 namespace gramtile {
@@ -22,19 +23,23 @@ struct Sizes {
 template <class T>
 Sizes sizes_for(const ComputeRequest& request) {
   const bool tape = request.derivative != Derivative::kNone;
+  const bool jacobian = request.derivative == Derivative::kJacobian;
   const LaneProgram program = compile_lanes(*request.program, tape);
   const Index edge = request.plan->tile_size;
   const auto area = static_cast<std::size_t>(edge * edge);
   Sizes sizes;
   sizes.block = PreparedBlock<T>::bytes(program, edge);
   sizes.tile = area * sizeof(T);
-  sizes.workspace = LaneWorkspace<T>::bytes(program, simd::kernels<T>().lanes) +
-                    LaneWorkspace<double>::bytes(program, simd::variance_kernels().lanes);
+  if (jacobian) sizes.tile += area * sizeof(T) * request.program->parameters.size();
+  if (tape && !jacobian) sizes.tile += gradient_tile_bytes(program, edge);
+  sizes.workspace = LaneWorkspace<double>::bytes(program, simd::variance_kernels().lanes);
+  if (tape) {
+    sizes.workspace +=
+        DerivativeWorkspace<T>::bytes(reverse_lanes(program, *request.program), jacobian);
+  } else {
+    sizes.workspace += LaneWorkspace<T>::bytes(program, simd::kernels<T>().lanes);
+  }
   sizes.pixels = static_cast<std::size_t>(edge * program.input.num_values()) * sizeof(double);
-  const auto num_parameters = request.program->parameters.size();
-  if (request.derivative == Derivative::kJacobian) sizes.tile += area * sizeof(T) * num_parameters;
-  if (request.derivative == Derivative::kGradient) sizes.tile += area * 2 * sizeof(double);
-  if (tape) sizes.workspace *= 3;  // adjoints and accumulators beside the tape
   return sizes;
 }
 

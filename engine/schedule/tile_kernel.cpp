@@ -38,17 +38,16 @@ void compute_strip(const TileOperands<T>& tile, const Strip& strip, LaneWorkspac
   }
 }
 
-/// Fills the lower triangle from the upper one and the diagonal from the variances.
+}  // namespace
+
 template <class T>
-void mirror(const std::vector<double>& diagonal, std::span<T> kernel) {
+void mirror_triangle(std::span<const double> diagonal, std::span<T> matrix) {
   const std::size_t n = diagonal.size();
   for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t j = 0; j < i; ++j) kernel[i * n + j] = kernel[j * n + i];
-    kernel[i * n + i] = static_cast<T>(diagonal[i]);
+    for (std::size_t j = 0; j < i; ++j) matrix[i * n + j] = matrix[j * n + i];
+    matrix[i * n + i] = static_cast<T>(diagonal[i]);
   }
 }
-
-}  // namespace
 
 template <class T>
 void compute_tile_kernel(const TileOperands<T>& tile, Executor& executor,
@@ -59,9 +58,11 @@ void compute_tile_kernel(const TileOperands<T>& tile, Executor& executor,
     auto workspace = workspaces.borrow();
     compute_strip(tile, strip_at(number, num_rows), *workspace, kernel);
   });
-  if (tile.triangle) mirror(tile.rows.diagonal, kernel);
+  if (tile.triangle) mirror_triangle<T>(tile.rows.diagonal, kernel);
 }
 
+template void mirror_triangle(std::span<const double>, std::span<float>);
+template void mirror_triangle(std::span<const double>, std::span<double>);
 template void compute_tile_kernel(const TileOperands<float>&, Executor&,
                                   WorkspacePool<LaneWorkspace<float>>&, std::span<float>);
 template void compute_tile_kernel(const TileOperands<double>&, Executor&,

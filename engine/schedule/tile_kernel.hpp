@@ -24,6 +24,10 @@ struct TileOperands {
   bool triangle = false;
 };
 
+/// Fills the lower triangle of a square matrix from the upper one, and sets its diagonal.
+template <class T>
+void mirror_triangle(std::span<const double> diagonal, std::span<T> matrix);
+
 /// Writes K to `kernel`, [rows, columns]. Of a triangle only pairs above the diagonal are computed
 /// and mirrored; the diagonal is the variance.
 template <class T>

@@ -10,6 +10,8 @@
 #include "hwy/highway.h"
 
 #include "engine/lanes/forward-inl.hpp"
+#include "engine/lanes/backward-inl.hpp"
+#include "engine/lanes/chain-inl.hpp"
 #include "engine/lanes/variances-inl.hpp"
 #include "engine/simd/kernel_table.hpp"
 // clang-format on
@@ -26,6 +28,21 @@ void ForwardFloat(const LaneSteps& program, const PackOperands<float>& pack) {
 void ForwardDouble(const LaneSteps& program, const PackOperands<double>& pack) {
   RunForward(hn::ScalableTag<double>(), program, pack);
 }
+void GradientFloat(const ReverseSteps& program, const GradientOperands<float>& pack) {
+  RunGradient(hn::ScalableTag<float>(), program, pack);
+}
+void GradientDouble(const ReverseSteps& program, const GradientOperands<double>& pack) {
+  RunGradient(hn::ScalableTag<double>(), program, pack);
+}
+void JacobianFloat(const ReverseSteps& program, const JacobianOperands<float>& pack) {
+  RunJacobian(hn::ScalableTag<float>(), program, pack);
+}
+void JacobianDouble(const ReverseSteps& program, const JacobianOperands<double>& pack) {
+  RunJacobian(hn::ScalableTag<double>(), program, pack);
+}
+void Chain(const ReverseSteps& program, const ChainOperands& pack) {
+  RunChain(hn::ScalableTag<double>(), program, pack);
+}
 void Variances(const LaneSteps& program, const VarianceOperands& pack) {
   RunVariances(hn::ScalableTag<double>(), program, pack);
 }
@@ -33,9 +50,12 @@ void Variances(const LaneSteps& program, const VarianceOperands& pack) {
 }  // namespace
 
 simd::KernelTable Table() {
-  return {.float32 = {static_cast<Index>(hn::Lanes(hn::ScalableTag<float>())), &ForwardFloat},
-          .float64 = {static_cast<Index>(hn::Lanes(hn::ScalableTag<double>())), &ForwardDouble},
-          .variances = {static_cast<Index>(hn::Lanes(hn::ScalableTag<double>())), &Variances}};
+  return {
+      .float32 = {static_cast<Index>(hn::Lanes(hn::ScalableTag<float>())), &ForwardFloat,
+                  &GradientFloat, &JacobianFloat},
+      .float64 = {static_cast<Index>(hn::Lanes(hn::ScalableTag<double>())), &ForwardDouble,
+                  &GradientDouble, &JacobianDouble},
+      .variances = {static_cast<Index>(hn::Lanes(hn::ScalableTag<double>())), &Variances, &Chain}};
 }
 
 }  // namespace HWY_NAMESPACE

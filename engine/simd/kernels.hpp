@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/lanes/lane_step.hpp"
+#include "engine/lanes/reverse_step.hpp"
 
 namespace gramtile::simd {
 
@@ -15,12 +15,18 @@ struct Kernels {
   Index lanes;
   /// Runs the program forwards on one pack of pairs; K is left in the output slot, pixel 0.
   void (*forward)(const LaneSteps& program, const PackOperands<T>& pack);
+  /// Runs the program backwards on one pack whose tape is in the slots.
+  void (*gradient)(const ReverseSteps& program, const GradientOperands<T>& pack);
+  /// The same, every pair by itself.
+  void (*jacobian)(const ReverseSteps& program, const JacobianOperands<T>& pack);
 };
 
 /// Variances are always computed in double.
 struct VarianceKernels {
   Index lanes;
   void (*run)(const LaneSteps& program, const VarianceOperands& pack);
+  /// The chain of variances backwards, on the tape that `run` left in the slots.
+  void (*chain)(const ReverseSteps& program, const ChainOperands& pack);
 };
 
 template <class T>

@@ -1,0 +1,100 @@
+#include "engine/lanes/reverse_program.hpp"
+
+#include <algorithm>
+
+namespace gramtile {
+namespace {
+
+/// The adjoint of the source may overwrite the adjoint of the output: rows are written only after
+/// the rows at their place have been read.
+bool in_place(const LaneStep& step) { return step.input.width <= step.output.width; }
+
+/// Walks the steps backwards and gives every value's adjoint a slot while it lives.
+class Reverser {
+ public:
+  Reverser(const LaneProgram& forward, const Program& program)
+      : forward_(forward), adjoint_of_(static_cast<std::size_t>(forward.num_slots), kNoSlot) {
+    result_.forward = &forward;
+    result_.num_parameters = static_cast<Index>(program.parameters.size());
+  }
+
+  ReverseProgram run() {
+    result_.seed_adjoint = adjoint_of(forward_.output_slot) = new_slot();
+    for (auto step = forward_.steps.rbegin(); step != forward_.steps.rend(); ++step) reverse(*step);
+    const auto last = static_cast<Index>(forward_.steps.size()) - 1;
+    for (DerivativeTerm term : forward_.terms) {
+      term.step = last - term.step;
+      result_.terms.push_back(term);
+    }
+    for (const LaneStep& step : forward_.steps) {
+      const Index width = std::max(step.input.width, step.output.width);
+      result_.couple_vectors = std::max(result_.couple_vectors, 2 * (width + 4));
+    }
+    return std::move(result_);
+  }
+
+ private:
+  void reverse(const LaneStep& forward) {
+    ReverseStep step;
+    step.forward = forward;
+    step.output_adjoint = adjoint_of(forward.output_slot);
+    const bool continues_sum =
+        forward.addend_slot == forward.output_slot;  // adjoint passes as it is
+    if (forward.addend_slot != kNoSlot && !continues_sum) {
+      step.addend_first = adjoint_of(forward.addend_slot) == kNoSlot;
+      if (step.addend_first) adjoint_of(forward.addend_slot) = new_slot();
+      step.addend_adjoint = adjoint_of(forward.addend_slot);
+    }
+    bool output_lives = continues_sum;
+    if (forward.source != RowSource::kImages) {
+      Index& source = adjoint_of(forward.input_slot);
+      step.source_first = source == kNoSlot;
+      if (step.source_first) {
+        const bool reuse = !output_lives && in_place(forward);
+        source = reuse ? step.output_adjoint : new_slot();
+        output_lives = output_lives || reuse;
+      }
+      step.source_adjoint = source;
+    }
+    if (!output_lives) free_.push_back(step.output_adjoint);
+    if (forward.source == RowSource::kMap) step.source_variance = extra_offset(forward.input_slot);
+    if (forward.addend_derivative) step.addend_variance = extra_offset(forward.addend_slot);
+    result_.steps.push_back(step);
+  }
+
+  Index extra_offset(Index slot) const {
+    for (const ExtraMap& map : forward_.extra_maps) {
+      if (map.slot == slot) return map.offset;
+    }
+    return kNoSlot;
+  }
+
+  Index new_slot() {
+    if (free_.empty()) return result_.num_adjoints++;
+    const Index slot = free_.back();
+    free_.pop_back();
+    return slot;
+  }
+
+  Index& adjoint_of(Index slot) { return adjoint_of_[static_cast<std::size_t>(slot)]; }
+
+  const LaneProgram& forward_;
+  std::vector<Index> adjoint_of_;  ///< by forward slot
+  std::vector<Index> free_;
+  ReverseProgram result_;
+};
+
+}  // namespace
+
+ReverseSteps ReverseProgram::view() const {
+  return {.forward = forward->view(),
+          .steps = steps.data(),
+          .num_steps = static_cast<Index>(steps.size()),
+          .seed_adjoint = seed_adjoint};
+}
+
+ReverseProgram reverse_lanes(const LaneProgram& forward, const Program& program) {
+  return Reverser(forward, program).run();
+}
+
+}  // namespace gramtile

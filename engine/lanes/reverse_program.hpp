@@ -1,0 +1,31 @@
+// Turns a lane program that keeps its values into the steps of its backward pass, and raw
+// derivatives into derivatives by parameter.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "engine/lanes/lane_program.hpp"
+#include "engine/lanes/reverse_step.hpp"
+
+namespace gramtile {
+
+/// Immutable; shared by all threads. Refers to the lane program it was made from.
+struct ReverseProgram {
+  const LaneProgram* forward = nullptr;
+  std::vector<ReverseStep> steps;     ///< last forward step first
+  std::vector<DerivativeTerm> terms;  ///< `step` counted in `steps`
+  Index num_adjoints = 0;             ///< slots of adjoint maps
+  Index couple_vectors = 0;           ///< extent of the couple buffer
+  Index seed_adjoint = 0;
+  Index num_parameters = 0;
+
+  Index num_raw() const { return static_cast<Index>(steps.size()) * kNumRaw; }
+  /// The form the kernels take. Valid as long as this object and the lane program.
+  ReverseSteps view() const;
+};
+
+/// `forward` must have been compiled with keep_values.
+ReverseProgram reverse_lanes(const LaneProgram& forward, const Program& program);
+
+}  // namespace gramtile

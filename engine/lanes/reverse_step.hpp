@@ -1,0 +1,78 @@
+// The lane program read backwards: plain data for the kernels, as lane_step.hpp.
+//
+// A step  output = weight · Σ_window source + bias + addend_weight · addend  gives, with the
+// adjoint a of its output and T the transposed window sum of a,
+//
+//   adjoint of source  weight · T          ∂weight        Σ source · T
+//   adjoint of addend  addend_weight · a   ∂addend_weight Σ addend · a        ∂bias  Σ a
+//
+// The three sums are the step's raw derivatives; reverse_program.cpp turns them into parameters.
+#pragma once
+
+#include <type_traits>
+
+#include "engine/lanes/lane_step.hpp"
+
+namespace gramtile {
+
+/// Raw derivatives of a step, in this order.
+enum RawDerivative { kRawWeight, kRawBias, kRawAddend, kNumRaw };
+
+struct ReverseStep {
+  LaneStep forward;
+  Index output_adjoint = kNoSlot;  ///< slots of adjoint maps
+  Index source_adjoint = kNoSlot;  ///< kNoSlot for kImages
+  Index addend_adjoint = kNoSlot;
+  bool source_first = true;  ///< nothing has been added to the source's adjoint yet
+  bool addend_first = true;
+  /// Pixels in the extended variance stack where xx of the source, and of the addend, stand; they
+  /// are there for jacobians, where the source is a plain map. kNoSlot otherwise.
+  Index source_variance = kNoSlot;
+  Index addend_variance = kNoSlot;
+};
+
+/// A reverse program as the kernels see it.
+struct ReverseSteps {
+  LaneSteps forward;
+  const ReverseStep* steps = nullptr;  ///< in the order of execution: last forward step first
+  Index num_steps = 0;
+  Index seed_adjoint = 0;  ///< adjoint slot of the output value
+};
+
+/// Buffers of one pack on its way back, gradient mode.
+template <class T>
+struct GradientOperands {
+  PackOperands<T> pack;  ///< slots hold the tape of the forward pass
+  const T* seeds;        ///< [lane] ∂L/∂K
+  T* adjoints;           ///< maps, [slot][pixel][lane]
+  T* couple;             ///< two rows of vectors
+  double* raw;           ///< [step][kNumRaw], added to: sums over pixels and lanes
+  T* column_bend;        ///< [num_map_pixels][lane], added to: adjoint · bend
+  double* row_bend;      ///< [num_map_pixels], added to: the same, summed over lanes
+};
+
+/// Buffers of one pack on its way back, jacobian mode: three adjoint maps, of xy, xx and yy.
+template <class T>
+struct JacobianOperands {
+  PackOperands<T> pack;
+  T* adjoints;
+  T* row_adjoints;
+  T* column_adjoints;
+  T* bend;    ///< one map: adjoint · bend of the relu at hand
+  T* couple;  ///< two rows of vectors
+  T* raw;     ///< [step][kNumRaw][lane], output
+};
+
+/// Buffers of one pack of images on its way back through their variances.
+struct ChainOperands {
+  const double* images;  ///< [channels · num_pixels][lane]
+  const double* slots;   ///< tape of the variance pass
+  const double* seeds;   ///< [lane] adjoint of K(x, x)
+  const double* bend;    ///< [num_map_pixels][lane], or nullptr: what the pairs add at every relu
+  double* adjoints;
+  double* couple;
+  double* scratch;
+  double* raw;  ///< [step][kNumRaw][lane], output
+};
+
+}  // namespace gramtile

@@ -1,0 +1,60 @@
+// ∂L/∂θ and ∂K/∂θ of one tile.
+//
+// Gradient: every group of columns runs forwards with a tape and backwards, and leaves, per image
+// and relu, one map Σ adjoint · bend. When all groups are done, those maps are added in a fixed
+// order and every image of the tile runs its own chain of variances back once. Nothing depends on
+// who computed what.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "engine/lanes/reverse_program.hpp"
+#include "engine/schedule/tile_kernel.hpp"
+
+namespace gramtile {
+
+/// Everything one thread needs to differentiate packs of pairs, and packs of images.
+template <class T>
+struct DerivativeWorkspace {
+  DerivativeWorkspace(const ReverseProgram& program, bool jacobian);
+  static std::size_t bytes(const ReverseProgram& program, bool jacobian);
+
+  LaneWorkspace<T> pair;           ///< tape
+  LaneWorkspace<double> variance;  ///< tape of a pack of images
+  AlignedBuffer<T> adjoints;       ///< jacobian: three sets
+  AlignedBuffer<T> couple, bend, raw, seeds;
+  AlignedBuffer<double> chain_adjoints, chain_couple, chain_raw, chain_seeds, chain_images,
+      chain_bend, variances;
+};
+
+/// ∂L/∂K of one tile. `direct` [rows, columns] always; `mirrored` [columns, rows], ∂L/∂K at the
+/// mirror image, for tiles of a symmetric matrix off the diagonal; else empty.
+struct TileUpstream {
+  std::span<const double> direct, mirrored;
+};
+
+/// Bytes that one tile's gradient holds while it is computed.
+std::size_t gradient_tile_bytes(const LaneProgram& program, Index tile_size);
+
+/// Adds the tile's contribution to `gradient` [P] and, unless it is empty, writes K to `kernel`.
+template <class T>
+void compute_tile_gradient(const TileOperands<T>& tile, const ReverseProgram& program,
+                           const TileUpstream& upstream, Executor& executor,
+                           WorkspacePool<DerivativeWorkspace<T>>& workspaces, std::span<T> kernel,
+                           std::span<double> gradient);
+
+/// Writes ∂K/∂θ to `jacobian`, [P, rows, columns], and K to `kernel`.
+template <class T>
+void compute_tile_jacobian(const TileOperands<T>& tile, const ReverseProgram& program,
+                           Executor& executor, WorkspacePool<DerivativeWorkspace<T>>& workspaces,
+                           std::span<T> kernel, std::span<T> jacobian);
+
+/// The same for K(x, x) of every example of a block: `jacobian` is [P, examples].
+template <class T>
+void compute_diagonal_jacobian(const PreparedBlock<T>& block, const ReverseProgram& program,
+                               Executor& executor,
+                               WorkspacePool<DerivativeWorkspace<T>>& workspaces,
+                               std::span<T> jacobian);
+
+}  // namespace gramtile

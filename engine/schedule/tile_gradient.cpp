@@ -1,0 +1,221 @@
+#include <algorithm>
+#include <vector>
+
+#include "engine/schedule/image_chain.hpp"
+#include "engine/schedule/tile_derivative.hpp"
+#include "engine/simd/kernels.hpp"
+
+namespace gramtile {
+namespace {
+
+std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
+
+/// Columns whose pairs are differentiated by one task. A constant: groups are part of the order in
+/// which sums are taken, so they must not depend on threads.
+constexpr Index kGroupColumns = 64;
+
+Index num_groups(Index num_columns) { return (num_columns + kGroupColumns - 1) / kGroupColumns; }
+
+/// What the pairs of a tile leave for the chains of variances, and for the parameters directly.
+struct PairSums {
+  Index maps = 0;
+  AlignedBuffer<double> row_bend;     ///< [group, row, maps]
+  AlignedBuffer<double> column_bend;  ///< [column, maps]
+  std::vector<double> raw;            ///< [group, step, kNumRaw]
+};
+
+template <class T>
+class TileGradient {
+ public:
+  TileGradient(const TileOperands<T>& tile, const ReverseProgram& program,
+               const TileUpstream& upstream, Executor& executor,
+               WorkspacePool<DerivativeWorkspace<T>>& workspaces, std::span<T> kernel)
+      : tile_(tile),
+        program_(program),
+        upstream_(upstream),
+        executor_(executor),
+        workspaces_(workspaces),
+        kernel_(kernel),
+        num_rows_(tile.rows.examples.size()),
+        num_columns_(tile.columns.examples.size()) {
+    sums_.maps = tile.program.num_map_pixels;
+    const Index groups = num_groups(num_columns_);
+    sums_.row_bend = AlignedBuffer<double>(as_size(groups * num_rows_ * sums_.maps));
+    sums_.column_bend = AlignedBuffer<double>(as_size(num_columns_ * sums_.maps));
+    sums_.raw.assign(as_size(groups * program.num_raw()), 0.0);
+  }
+
+  void add_to(std::span<double> gradient) {
+    executor_.for_each(num_groups(num_columns_), [&](Index group) { run_group(group); });
+    std::vector<double> raw(as_size(program_.num_raw()), 0.0);
+    add_rows(raw, sums_.raw, num_groups(num_columns_));
+    add_chains(raw, true);
+    if (!tile_.triangle) add_chains(raw, false);
+    for (const DerivativeTerm& term : program_.terms) {
+      gradient[as_size(term.parameter)] +=
+          term.coefficient * raw[as_size(term.step * kNumRaw + term.raw)];
+    }
+  }
+
+ private:
+  /// raw += each of `count` consecutive rows, in order.
+  static void add_rows(std::vector<double>& raw, const std::vector<double>& rows, Index count) {
+    for (Index i = 0; i < count; ++i) {
+      for (std::size_t k = 0; k < raw.size(); ++k) raw[k] += rows[as_size(i) * raw.size() + k];
+    }
+  }
+
+  void run_group(Index group) {
+    auto workspace = workspaces_.borrow();
+    const Index lanes = simd::kernels<T>().lanes;
+    const Index stop = std::min((group + 1) * kGroupColumns, num_columns_);
+    for (Index first = group * kGroupColumns; first < stop; first += lanes) {
+      run_pack(group, first, *workspace);
+    }
+  }
+
+  void run_pack(Index group, Index first, DerivativeWorkspace<T>& w) {
+    const Index lanes = simd::kernels<T>().lanes;
+    const Index count = std::min(lanes, num_columns_ - first);
+    for (Index start = 0; start < num_rows_; start += kStripRows) {
+      if (tile_.triangle && first + count <= start + 1) break;
+      std::fill_n(w.bend.data(), sums_.maps * lanes, T(0));
+      for (Index row = start; row < std::min(start + kStripRows, num_rows_); ++row) {
+        if (tile_.triangle && first + count <= row + 1) break;
+        run_pairs(group, row, first, count, w);
+      }
+      add_column_bend(first, count, w);
+    }
+  }
+
+  /// One row image against one pack: forwards, and backwards unless nothing depends on it.
+  void run_pairs(Index group, Index row, Index first, Index count, DerivativeWorkspace<T>& w) {
+    const simd::Kernels<T>& kernels = simd::kernels<T>();
+    const LaneSteps forward = tile_.program.view();
+    const PackOperands<T> pack{
+        tile_.rows.view.rows + row * tile_.rows.view.row_stride,
+        tile_.columns.view.packs + first / kernels.lanes * tile_.columns.view.pack_stride,
+        w.pair.slots.data(), w.pair.scratch.data()};
+    const bool needed = set_seeds(row, first, count, w);
+    if (!needed && kernel_.empty()) return;
+    kernels.forward(forward, pack);
+    if (!kernel_.empty()) {
+      const T* result =
+          w.pair.slots.data() + forward.output_slot * forward.slot_stride * kernels.lanes;
+      std::copy_n(result, count, kernel_.data() + row * num_columns_ + first);
+    }
+    if (!needed) return;
+    double* row_bend = sums_.row_bend.data() + (group * num_rows_ + row) * sums_.maps;
+    kernels.gradient(program_.view(),
+                     {pack, w.seeds.data(), w.adjoints.data(), w.couple.data(),
+                      sums_.raw.data() + group * program_.num_raw(), w.bend.data(), row_bend});
+  }
+
+  /// ∂L/∂K of every lane; false when all are 0. The mirror image of a pair is the same pair.
+  bool set_seeds(Index row, Index first, Index count, DerivativeWorkspace<T>& w) const {
+    bool any = false;
+    std::fill_n(w.seeds.data(), w.seeds.size(), T(0));
+    for (Index lane = 0; lane < count; ++lane) {
+      const Index column = first + lane;
+      if (tile_.triangle && column <= row) continue;
+      double seed = upstream_.direct[as_size(row * num_columns_ + column)];
+      if (tile_.triangle) seed += upstream_.direct[as_size(column * num_columns_ + row)];
+      if (!upstream_.mirrored.empty())
+        seed += upstream_.mirrored[as_size(column * num_rows_ + row)];
+      w.seeds[as_size(lane)] = static_cast<T>(seed);
+      any = any || seed != 0;
+    }
+    return any;
+  }
+
+  void add_column_bend(Index first, Index count, const DerivativeWorkspace<T>& w) {
+    const Index lanes = simd::kernels<T>().lanes;
+    for (Index lane = 0; lane < count; ++lane) {
+      double* to = sums_.column_bend.data() + (first + lane) * sums_.maps;
+      const T* from = w.bend.data() + lane;
+      for (Index p = 0; p < sums_.maps; ++p) to[p] += static_cast<double>(from[p * lanes]);
+    }
+  }
+
+  /// Adds the raw derivatives of the chains of all row images, or of all column images.
+  void add_chains(std::vector<double>& raw, bool rows) {
+    const PreparedBlock<T>& block = rows ? tile_.rows : tile_.columns;
+    const Index n = block.examples.size(), lanes = chain_lanes(), packs = (n + lanes - 1) / lanes;
+    std::vector<double> per_pack(as_size(packs * program_.num_raw()), 0.0);
+    executor_.for_each(packs, [&](Index pack) {
+      auto workspace = workspaces_.borrow();
+      const Index first = pack * lanes, count = std::min(lanes, n - first);
+      run_chain(block, rows, first, count, *workspace);
+      for (Index k = 0; k < program_.num_raw(); ++k) {
+        double& to = per_pack[as_size(pack * program_.num_raw() + k)];
+        for (Index lane = 0; lane < count; ++lane)
+          to += (*workspace).chain_raw[as_size(k * lanes + lane)];
+      }
+    });
+    add_rows(raw, per_pack, packs);
+  }
+
+  void run_chain(const PreparedBlock<T>& block, bool rows, Index first, Index count,
+                 DerivativeWorkspace<T>& w) {
+    std::vector<double> seeds(as_size(count), 0.0);
+    for (Index i = 0; i < count && tile_.triangle; ++i) {
+      seeds[as_size(i)] = upstream_.direct[as_size((first + i) * num_columns_ + first + i)];
+    }
+    std::vector<double> bend(as_size(sums_.maps));
+    run_image_chain(
+        block, program_, first, count, seeds,
+        [&](Index i) { return image_bend(rows, first + i, bend); }, w);
+  }
+
+  /// Σ adjoint · bend of one image over all its pairs in the tile, into `bend`.
+  const double* image_bend(bool rows, Index image, std::vector<double>& bend) const {
+    std::fill(bend.begin(), bend.end(), 0.0);
+    const auto add = [&](const double* from) {
+      for (std::size_t p = 0; p < bend.size(); ++p) bend[p] += from[p];
+    };
+    if (rows) {
+      for (Index g = 0; g < num_groups(num_columns_); ++g) {
+        add(sums_.row_bend.data() + (g * num_rows_ + image) * sums_.maps);
+      }
+    }
+    if (!rows || tile_.triangle) add(sums_.column_bend.data() + image * sums_.maps);
+    return bend.data();
+  }
+
+  const TileOperands<T>& tile_;
+  const ReverseProgram& program_;
+  TileUpstream upstream_;
+  Executor& executor_;
+  WorkspacePool<DerivativeWorkspace<T>>& workspaces_;
+  std::span<T> kernel_;
+  Index num_rows_, num_columns_;
+  PairSums sums_;
+};
+
+}  // namespace
+
+std::size_t gradient_tile_bytes(const LaneProgram& program, Index tile_size) {
+  const Index maps = program.num_map_pixels;
+  return as_size((num_groups(tile_size) + 1) * tile_size * maps + 2 * tile_size * tile_size) *
+         sizeof(double);
+}
+
+template <class T>
+void compute_tile_gradient(const TileOperands<T>& tile, const ReverseProgram& program,
+                           const TileUpstream& upstream, Executor& executor,
+                           WorkspacePool<DerivativeWorkspace<T>>& workspaces, std::span<T> kernel,
+                           std::span<double> gradient) {
+  TileGradient<T>(tile, program, upstream, executor, workspaces, kernel).add_to(gradient);
+  if (tile.triangle && !kernel.empty()) mirror_triangle<T>(tile.rows.diagonal, kernel);
+}
+
+template void compute_tile_gradient(const TileOperands<float>&, const ReverseProgram&,
+                                    const TileUpstream&, Executor&,
+                                    WorkspacePool<DerivativeWorkspace<float>>&, std::span<float>,
+                                    std::span<double>);
+template void compute_tile_gradient(const TileOperands<double>&, const ReverseProgram&,
+                                    const TileUpstream&, Executor&,
+                                    WorkspacePool<DerivativeWorkspace<double>>&, std::span<double>,
+                                    std::span<double>);
+
+}  // namespace gramtile

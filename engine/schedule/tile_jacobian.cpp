@@ -1,0 +1,117 @@
+#include <algorithm>
+#include <vector>
+
+#include "engine/schedule/image_chain.hpp"
+#include "engine/schedule/tile_derivative.hpp"
+#include "engine/simd/kernels.hpp"
+
+namespace gramtile {
+namespace {
+
+std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
+
+/// to[p] = Σ terms of parameter p, for the raw derivatives raw[step][kNumRaw] of lane `lane`.
+template <class Raw>
+void derivatives_of_lane(const ReverseProgram& program, const Raw* raw, Index lanes, Index lane,
+                         std::vector<double>& to) {
+  std::fill(to.begin(), to.end(), 0.0);
+  for (const DerivativeTerm& term : program.terms) {
+    const Index at = (term.step * kNumRaw + term.raw) * lanes + lane;
+    to[as_size(term.parameter)] += term.coefficient * static_cast<double>(raw[at]);
+  }
+}
+
+template <class T>
+void run_pack(const TileOperands<T>& tile, const ReverseProgram& program, Index row, Index first,
+              DerivativeWorkspace<T>& w, std::span<T> kernel, std::span<T> jacobian) {
+  const simd::Kernels<T>& kernels = simd::kernels<T>();
+  const LaneSteps forward = tile.program.view();
+  const Index num_rows = tile.rows.examples.size(), num_columns = tile.columns.examples.size();
+  const Index count = std::min(kernels.lanes, num_columns - first);
+  const PackOperands<T> pack{
+      tile.rows.view.rows + row * tile.rows.view.row_stride,
+      tile.columns.view.packs + first / kernels.lanes * tile.columns.view.pack_stride,
+      w.pair.slots.data(), w.pair.scratch.data()};
+  kernels.forward(forward, pack);
+  const T* result = pack.slots + forward.output_slot * forward.slot_stride * kernels.lanes;
+  std::copy_n(result, count, kernel.data() + row * num_columns + first);
+  T* adjoints = w.adjoints.data();
+  const Index set = program.num_adjoints * forward.slot_stride * kernels.lanes;
+  kernels.jacobian(program.view(), {pack, adjoints, adjoints + set, adjoints + 2 * set,
+                                    w.bend.data(), w.couple.data(), w.raw.data()});
+  std::vector<double> derivatives(as_size(program.num_parameters));
+  for (Index lane = 0; lane < count; ++lane) {
+    derivatives_of_lane(program, w.raw.data(), kernels.lanes, lane, derivatives);
+    T* to = jacobian.data() + row * num_columns + first + lane;
+    for (std::size_t p = 0; p < derivatives.size(); ++p) {
+      to[as_size(num_rows * num_columns) * p] = static_cast<T>(derivatives[p]);
+    }
+  }
+}
+
+}  // namespace
+
+template <class T>
+void compute_diagonal_jacobian(const PreparedBlock<T>& block, const ReverseProgram& program,
+                               Executor& executor,
+                               WorkspacePool<DerivativeWorkspace<T>>& workspaces,
+                               std::span<T> jacobian) {
+  const Index n = block.examples.size(), lanes = chain_lanes();
+  executor.for_each((n + lanes - 1) / lanes, [&](Index pack) {
+    auto workspace = workspaces.borrow();
+    const Index first = pack * lanes, count = std::min(lanes, n - first);
+    const std::vector<double> seeds(as_size(count), 1.0);
+    run_image_chain(
+        block, program, first, count, seeds, [](Index) -> const double* { return nullptr; },
+        *workspace);
+    std::vector<double> derivatives(as_size(program.num_parameters));
+    for (Index lane = 0; lane < count; ++lane) {
+      derivatives_of_lane(program, (*workspace).chain_raw.data(), lanes, lane, derivatives);
+      for (std::size_t p = 0; p < derivatives.size(); ++p) {
+        jacobian[p * as_size(n) + as_size(first + lane)] = static_cast<T>(derivatives[p]);
+      }
+    }
+  });
+}
+
+template <class T>
+void compute_tile_jacobian(const TileOperands<T>& tile, const ReverseProgram& program,
+                           Executor& executor, WorkspacePool<DerivativeWorkspace<T>>& workspaces,
+                           std::span<T> kernel, std::span<T> jacobian) {
+  const Index num_rows = tile.rows.examples.size(), num_columns = tile.columns.examples.size();
+  const Index lanes = simd::kernels<T>().lanes;
+  const Index chunks = (num_rows + kStripRows - 1) / kStripRows;
+  executor.for_each(num_packs<T>(num_columns) * chunks, [&](Index number) {
+    auto workspace = workspaces.borrow();
+    const Index first = number / chunks * lanes, start = number % chunks * kStripRows;
+    for (Index row = start; row < std::min(start + kStripRows, num_rows); ++row) {
+      if (tile.triangle && std::min(first + lanes, num_columns) <= row + 1) break;
+      run_pack(tile, program, row, first, *workspace, kernel, jacobian);
+    }
+  });
+  if (!tile.triangle) return;
+  mirror_triangle<T>(tile.rows.diagonal, kernel);
+  std::vector<T> diagonal(as_size(program.num_parameters * num_rows));
+  compute_diagonal_jacobian<T>(tile.rows, program, executor, workspaces, diagonal);
+  for (Index p = 0; p < program.num_parameters; ++p) {
+    const std::vector<double> plane(diagonal.begin() + p * num_rows,
+                                    diagonal.begin() + (p + 1) * num_rows);
+    mirror_triangle<T>(
+        plane, jacobian.subspan(as_size(p * num_rows * num_rows), as_size(num_rows * num_rows)));
+  }
+}
+
+template void compute_diagonal_jacobian(const PreparedBlock<float>&, const ReverseProgram&,
+                                        Executor&, WorkspacePool<DerivativeWorkspace<float>>&,
+                                        std::span<float>);
+template void compute_diagonal_jacobian(const PreparedBlock<double>&, const ReverseProgram&,
+                                        Executor&, WorkspacePool<DerivativeWorkspace<double>>&,
+                                        std::span<double>);
+template void compute_tile_jacobian(const TileOperands<float>&, const ReverseProgram&, Executor&,
+                                    WorkspacePool<DerivativeWorkspace<float>>&, std::span<float>,
+                                    std::span<float>);
+template void compute_tile_jacobian(const TileOperands<double>&, const ReverseProgram&, Executor&,
+                                    WorkspacePool<DerivativeWorkspace<double>>&, std::span<double>,
+                                    std::span<double>);
+
+}  // namespace gramtile

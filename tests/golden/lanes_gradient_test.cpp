@@ -1,0 +1,86 @@
+// Gradients and jacobians of the lane engine against the golden files. Runs once per instruction set.
+//
+// Bounds asked for: largest error 1e-10 (float64) and 2e-5 (float32) of the largest entry of that
+// parameter's dK; for the gradient, of that times the sum of |upstream|, which bounds Σ upstream · dK.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "engine/core/array_source.hpp"
+#include "engine/schedule/compute_arrays.hpp"
+#include "tests/support/golden.hpp"
+
+namespace gramtile::test {
+namespace {
+
+class ArrayUpstream : public UpstreamSource {
+ public:
+  ArrayUpstream(std::span<const double> values, Index num_columns)
+      : values_(values), num_columns_(num_columns) {}
+  void read(Range rows, Range columns, std::span<double> to) override {
+    std::size_t i = 0;
+    for (Index r = rows.start; r < rows.stop; ++r) {
+      for (Index c = columns.start; c < columns.stop; ++c) {
+        to[i++] = values_[static_cast<std::size_t>(r * num_columns_ + c)];
+      }
+    }
+  }
+
+ private:
+  std::span<const double> values_;
+  Index num_columns_;
+};
+
+struct Errors {
+  double jacobian = 0, gradient = 0;
+};
+
+/// Largest errors, relative to the largest entry of the parameter's dK.
+Errors largest_errors(const GoldenCase& golden, DataType type) {
+  ArraySource x(golden.shape, golden.x);
+  std::unique_ptr<ArraySource> z;
+  if (!golden.symmetric()) z = std::make_unique<ArraySource>(golden.shape, golden.z);
+  const Program program = golden.program();
+  const ComputeOptions options{.data_type = type, .num_threads = 2};
+  ArrayUpstream upstream(golden.upstream, golden.num_columns);
+  const ArrayResult jacobian =
+      compute_arrays(program, x, z.get(), options, Derivative::kJacobian);
+  const ArrayResult gradient =
+      compute_arrays(program, x, z.get(), options, Derivative::kGradient, &upstream);
+  const std::size_t size = golden.k.size();
+  const std::vector<std::size_t> indices = golden.indices_in(program);
+  Errors errors;
+  for (std::size_t p = 0; p < golden.parameters.size(); ++p) {
+    double largest = 0, worst = 0;
+    for (std::size_t i = 0; i < size; ++i) {
+      largest = std::max(largest, std::abs(golden.dk[p * size + i]));
+      worst = std::max(worst, std::abs(golden.dk[p * size + i] - jacobian.jacobian[indices[p] * size + i]));
+    }
+    errors.jacobian = std::max(errors.jacobian, worst / largest);
+    errors.gradient = std::max(
+        errors.gradient, std::abs(golden.gradient[p] - gradient.gradient[indices[p]]) / largest);
+  }
+  return errors;
+}
+
+void check(DataType type, double bound) {
+  for (const GoldenCase& golden : golden_cases()) {
+    const Errors errors = largest_errors(golden, type);
+    MESSAGE(instruction_set() << " " << name_of(type) << " " << golden.name << ": jacobian "
+                              << errors.jacobian << ", gradient " << errors.gradient);
+    CHECK_MESSAGE(errors.jacobian <= bound, golden.name);
+    CHECK_MESSAGE(errors.gradient <= bound, golden.name);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("float64 gradients and jacobians agree with the golden files to 1e-10") {
+  check(DataType::kFloat64, 1e-10);
+}
+
+TEST_CASE("float32 gradients and jacobians agree with the golden files to 2e-5") {
+  check(DataType::kFloat32, 2e-5);
+}
+
+}  // namespace gramtile::test
