@@ -1,7 +1,11 @@
+#include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 #include <tbb/parallel_pipeline.h>
 #include <tbb/task_arena.h>
 
+#include <algorithm>
+#include <map>
+#include <mutex>
 #include <utility>
 
 #include "engine/schedule/executor.hpp"
@@ -9,28 +13,59 @@
 namespace gramtile {
 namespace {
 
+/// Owns the items between fetch and deliver. oneTBB forgets the tokens in flight when a stage
+/// throws, so they are plain pointers, and what they point to is freed here.
+class LiveItems {
+ public:
+  PipelineItem* keep(std::unique_ptr<PipelineItem> item) {
+    PipelineItem* const key = item.get();
+    const std::lock_guard lock(mutex_);
+    items_.emplace(key, std::move(item));
+    return key;
+  }
+  void drop(PipelineItem* item) {
+    std::unique_ptr<PipelineItem> dropped;  // destroyed outside of the lock
+    const std::lock_guard lock(mutex_);
+    const auto found = items_.find(item);
+    dropped = std::move(found->second);
+    items_.erase(found);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<PipelineItem*, std::unique_ptr<PipelineItem>> items_;
+};
+
 class TbbExecutor : public Executor {
  public:
   explicit TbbExecutor(int num_threads)
-      : arena_(num_threads > 0 ? num_threads : tbb::task_arena::automatic) {}
+      : workers_(tbb::global_control::max_allowed_parallelism, allowed_parallelism(num_threads)),
+        arena_(num_threads > 0 ? num_threads : tbb::task_arena::automatic) {}
 
   int num_threads() const override { return arena_.max_concurrency(); }
 
   void run(const PipelineStages& stages, Index max_live) override {
     using tbb::filter_mode;
-    using Token = std::shared_ptr<PipelineItem>;  // tokens in flight when a stage throws are freed
-    const auto fetch = tbb::make_filter<void, Token>(filter_mode::serial_in_order,
-                                                     [&](tbb::flow_control& control) -> Token {
-                                                       Token item = stages.fetch();
-                                                       if (item == nullptr) control.stop();
-                                                       return item;
-                                                     });
-    const auto compute = tbb::make_filter<Token, Token>(filter_mode::parallel, [&](Token item) {
-      stages.compute(*item);
-      return item;
-    });
-    const auto deliver = tbb::make_filter<Token, void>(
-        filter_mode::serial_in_order, [&](const Token& item) { stages.deliver(*item); });
+    LiveItems items;
+    const auto fetch = tbb::make_filter<void, PipelineItem*>(
+        filter_mode::serial_in_order, [&](tbb::flow_control& control) -> PipelineItem* {
+          std::unique_ptr<PipelineItem> item = stages.fetch();
+          if (item == nullptr) {
+            control.stop();
+            return nullptr;
+          }
+          return items.keep(std::move(item));
+        });
+    const auto compute = tbb::make_filter<PipelineItem*, PipelineItem*>(filter_mode::parallel,
+                                                                        [&](PipelineItem* item) {
+                                                                          stages.compute(*item);
+                                                                          return item;
+                                                                        });
+    const auto deliver = tbb::make_filter<PipelineItem*, void>(filter_mode::serial_in_order,
+                                                               [&](PipelineItem* item) {
+                                                                 stages.deliver(*item);
+                                                                 items.drop(item);
+                                                               });
     arena_.execute([&] {
       tbb::parallel_pipeline(static_cast<std::size_t>(max_live), fetch & compute & deliver);
     });
@@ -53,6 +88,12 @@ class TbbExecutor : public Executor {
   }
 
  private:
+  static std::size_t allowed_parallelism(int num_threads) {
+    return static_cast<std::size_t>(std::max(num_threads, tbb::this_task_arena::max_concurrency()));
+  }
+
+  // Without it oneTBB starts no more threads than the machine has, and warns on stderr.
+  tbb::global_control workers_;
   tbb::task_arena arena_;
 };
 
