@@ -1,0 +1,143 @@
+// The presets as lane programs, counted by hand: what is fused, which slots are shared.
+#include "engine/lanes/lane_program.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+#include "engine/network/presets.hpp"
+#include "tests/support/lane_runs.hpp"
+
+namespace gramtile {
+namespace {
+
+constexpr ImageShape kMnist{.channels = 1, .height = 28, .width = 28};
+constexpr ImageShape kSmall{.channels = 1, .height = 4, .width = 4};
+
+LaneProgram preset(const std::string& name, bool keep_values = false) {
+  return compile_lanes(lower(*preset_network(name), kMnist), keep_values);
+}
+
+std::vector<RowSource> sources(const LaneProgram& program) {
+  std::vector<RowSource> result;
+  for (const LaneStep& step : program.steps) result.push_back(step.source);
+  return result;
+}
+
+Index num_addends(const LaneProgram& program) {
+  return std::count_if(program.steps.begin(), program.steps.end(),
+                       [](const LaneStep& step) { return step.addend_slot != kNoSlot; });
+}
+
+TEST_CASE("convnet-gp: 8 window sums in one slot, every relu folded into the next") {
+  const LaneProgram program = preset("convnet-gp");
+  REQUIRE(program.steps.size() == 8);
+  CHECK(program.num_slots == 1);
+  CHECK(program.num_map_pixels == 7 * 784);
+  using enum RowSource;
+  // The first relu's input is a window sum of signed products; later ones cannot be negative.
+  CHECK(sources(program) == std::vector{kImages, kRelu, kReluNonneg, kReluNonneg, kReluNonneg,
+                                        kReluNonneg, kReluNonneg, kReluNonneg});
+  const LaneStep& first = program.steps[0];
+  CHECK(first.geometry == WindowGeometry{7, 1, 1, 3, 3});
+  CHECK(first.weight == doctest::Approx(2.79));  // 2.79·49 over 49 pixels
+  CHECK(first.bias == 7.86);
+  CHECK(program.steps[2].weight == doctest::Approx(2.79 / 2));  // the relu's ½
+  CHECK(program.steps[2].map_offset == 784);
+  CHECK(program.steps[7].output == MapShape{1, 1});
+}
+
+TEST_CASE("residual-cnn-gp: the product, 8 blocks of two steps, two more, in two slots") {
+  const LaneProgram program = preset("residual-cnn-gp");
+  REQUIRE(program.steps.size() == 19);
+  CHECK(program.num_slots == 2);
+  CHECK(num_addends(program) == 8);
+  // A block: the window sum of a map, then relu of that plus the map, pixel by pixel.
+  CHECK(program.steps[1].source == RowSource::kMap);
+  CHECK(program.steps[1].geometry == WindowGeometry{4, 1, 1, 1, 2});
+  CHECK(program.steps[2].pointwise());
+  CHECK(program.steps[2].addend_slot == program.steps[0].output_slot);
+  CHECK(program.steps[2].weight == 0.5);
+}
+
+TEST_CASE("resnet32-gp: 39 steps in two slots, every sum folded into a window sum") {
+  // conv, relu (read twice); a stage: shortcut, conv, conv + shortcut, 4 × (conv, conv + identity);
+  // a relu (read twice) between stages; conv, conv: 2 + 11 + 1 + 11 + 1 + 11 + 2.
+  const LaneProgram program = preset("resnet32-gp");
+  CHECK(program.steps.size() == 39);
+  CHECK(program.num_slots == 2);
+  CHECK(num_addends(program) == 15);
+  for (const LaneStep& step : program.steps) {
+    if (step.addend_slot != kNoSlot) CHECK(step.geometry.kernel_size == 3);
+  }
+}
+
+TEST_CASE("a tape keeps every stored value in a slot of its own") {
+  for (const char* name : {"convnet-gp", "residual-cnn-gp", "resnet32-gp"}) {
+    const LaneProgram program = preset(name, true);
+    std::set<Index> slots;
+    Index num_stored = 0;
+    for (const Index slot : program.value_slots) {
+      if (slot == kNoSlot) continue;
+      ++num_stored;
+      slots.insert(slot);
+    }
+    CHECK(static_cast<Index>(slots.size()) == num_stored);
+    CHECK(num_stored == program.num_slots);
+    // Nothing is overwritten by a later step.
+    std::set<Index> written;
+    for (const LaneStep& step : program.steps) {
+      CHECK(written.insert(step.output_slot).second);
+    }
+  }
+}
+
+TEST_CASE("a sum of two relus takes two steps on one slot of its own") {
+  const LaneProgram program =
+      compile_lanes(test::program_of(R"({"layers": [{"type": "conv2d", "kernel_size": 3},
+        {"type": "sum", "branches": [[{"type": "relu"}],
+                                     [{"type": "conv2d", "kernel_size": 3}, {"type": "relu"}]]},
+        {"type": "conv2d", "kernel_size": 4, "padding": 0}]})",
+                                     kSmall),
+                    false);
+  REQUIRE(program.steps.size() == 5);
+  const LaneStep &first = program.steps[2], &second = program.steps[3];
+  CHECK(first.addend_slot == kNoSlot);
+  CHECK(second.addend_slot == first.output_slot);
+  CHECK(second.output_slot == first.output_slot);
+}
+
+TEST_CASE("a tape of a mixture keeps its branches apart, a forward pass fuses the last") {
+  const Program program = test::program_of(R"({"layers": [
+    {"type": "conv2d", "kernel_size": 3},
+    {"type": "mixture", "logits": [0, 0], "branches": [
+      [{"type": "conv2d", "kernel_size": 1}], [{"type": "conv2d", "kernel_size": 3}]]},
+    {"type": "conv2d", "kernel_size": 4, "padding": 0}]})",
+                                           kSmall);
+  const LaneProgram forward = compile_lanes(program, false), tape = compile_lanes(program, true);
+  CHECK(forward.steps.size() == 4);
+  CHECK(forward.steps[2].addend_weight == 0.5);
+  CHECK(forward.steps[2].weight == doctest::Approx(0.5 / 9));
+  CHECK(tape.value_slots[2] != kNoSlot);
+  CHECK(tape.value_slots[3] != kNoSlot);
+  CHECK(tape.num_slots == 5);
+}
+
+TEST_CASE(
+    "a window that shrinks from beyond its image does not overwrite what it has yet to read") {
+  // Padding 2 with a window of 2: output row y needs input rows y − 2, y − 1, so writing in place
+  // is safe only where the window reaches at least as far as the padding.
+  const LaneProgram program = compile_lanes(
+      test::program_of(R"({"layers": [{"type": "conv2d", "kernel_size": 1, "var_weight": 2},
+        {"type": "relu"}, {"type": "conv2d", "kernel_size": 2, "padding": 2, "stride": 2},
+        {"type": "conv2d", "kernel_size": 4, "padding": 0}]})",
+                       kSmall),
+      false);
+  REQUIRE(program.steps.size() == 3);
+  CHECK(program.steps[1].input_slot != program.steps[1].output_slot);
+}
+
+}  // namespace
+}  // namespace gramtile
