@@ -1,0 +1,206 @@
+// Images at the edges of what numbers can be: black, constant, duplicated, opposite, denormal,
+// huge; and sets of awkward sizes.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "engine/core/errors.hpp"
+#include "engine/reference/reference.hpp"
+#include "tests/support/lane_runs.hpp"
+#include "tests/support/rounding_bound.hpp"
+
+namespace gramtile::test {
+namespace {
+
+constexpr ImageShape kShape{.channels = 1, .height = 4, .width = 4};
+
+constexpr const char* kWithoutBias = R"({"layers": [
+  {"type": "conv2d", "kernel_size": 3, "var_weight": 2}, {"type": "relu"},
+  {"type": "conv2d", "kernel_size": 4, "padding": 0, "var_weight": 3}]})";
+
+// Variances of black images whose roots are exact: 1/4, behind the relu 1/8, at the end 2/8 + 1/2.
+constexpr const char* kWithBias = R"({"layers": [
+  {"type": "conv2d", "kernel_size": 3, "var_bias": 0.25}, {"type": "relu"},
+  {"type": "conv2d", "kernel_size": 4, "padding": 0, "var_weight": 2, "var_bias": 0.5}]})";
+
+void append_constant(Images& images, double value) {
+  images.append(std::vector<double>(static_cast<std::size_t>(images.shape.num_values()), value));
+}
+
+Images constant_images(std::initializer_list<double> values) {
+  Images images{kShape, {}};
+  for (const double value : values) append_constant(images, value);
+  return images;
+}
+
+// Every entry of K(images, images) as two data sets, against the reference.
+void check_against_reference(const Program& program, const Images& images, DataType type) {
+  const auto kernel = lane_kernel(program, images, images, {type});
+  const double bound = kernel_bound(program, type);
+  std::size_t n = 0;
+  for (Index i = 0; i < images.size(); ++i) {
+    for (Index j = 0; j < images.size(); ++j, ++n) {
+      const double scale = std::sqrt(reference::kernel_diagonal(program, images[i])) *
+                           std::sqrt(reference::kernel_diagonal(program, images[j]));
+      CAPTURE(i);
+      CAPTURE(j);
+      CHECK(std::abs(kernel[n] - reference::kernel(program, images[i], images[j])) <=
+            bound * scale);
+    }
+  }
+}
+
+std::string message_of(const Program& program, const Images& images, DataType type) {
+  try {
+    lane_kernel(program, images, {type});
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kOther);
+    return error.what();
+  }
+  return "";
+}
+
+bool mentions(const std::string& message, const std::string& words) {
+  return message.find(words) != std::string::npos;
+}
+
+TEST_CASE("without biases a black image has kernel exactly 0 with every image") {
+  const Program program = program_of(kWithoutBias, kShape);
+  Images images = random_images(1, kShape, 10);
+  append_constant(images, 0);
+  for (const DataType type : kDataTypes) {
+    const auto symmetric = lane_kernel(program, images, {type});
+    const auto cross = lane_kernel(program, images, images, {type});
+    for (std::size_t j = 0; j < 11; ++j) {
+      CHECK(symmetric[110 + j] == 0);
+      CHECK(cross[110 + j] == 0);
+      CHECK(cross[j * 11 + 10] == 0);
+    }
+  }
+}
+
+TEST_CASE("with biases black images have exactly the kernel that the biases alone make") {
+  const Program program = program_of(kWithBias, kShape);
+  const Images images = constant_images({0, 0, 0});
+  for (const DataType type : kDataTypes) {
+    for (const double entry : lane_kernel(program, images, {type})) CHECK(entry == 0.75);
+    for (const double entry : lane_kernel(program, images, images, {type})) CHECK(entry == 0.75);
+  }
+}
+
+TEST_CASE("black, constant, duplicated and opposite images agree with the reference") {
+  Images images = constant_images({0, 0.5, 1, 1, -1});
+  const Images random = random_images(2, kShape, 2);
+  for (const double factor : {1.0, 1.0, -1.0}) {
+    for (Index i = 0; i < random.size(); ++i) {
+      std::vector<double> image(random[i].begin(), random[i].end());
+      for (double& pixel : image) pixel *= factor;
+      images.append(image);
+    }
+  }
+  for (const char* network : {kWithoutBias, kWithBias}) {
+    for (const DataType type : kDataTypes) {
+      CAPTURE(name_of(type));
+      check_against_reference(program_of(network, kShape), images, type);
+    }
+  }
+}
+
+TEST_CASE("without biases opposite images are uncorrelated behind the first relu") {
+  const Program program = program_of(kWithoutBias, kShape);
+  const Images images = random_images(3, kShape, 4);
+  Images opposite = images;
+  for (double& pixel : opposite.pixels) pixel = -pixel;
+  for (const DataType type : kDataTypes) {
+    const auto kernel = lane_kernel(program, images, opposite, {type});
+    for (Index i = 0; i < 4; ++i) {
+      const double variance = reference::kernel_diagonal(program, images[i]);
+      CHECK(std::abs(kernel[static_cast<std::size_t>(5 * i)]) <=
+            kernel_bound(program, type) * variance);
+    }
+  }
+}
+
+TEST_CASE("pixels too small for their squares count as nearly black, never as NaN") {
+  // Every |xy| ≤ max|x|·max|y| times the weights (6 in all), and a relu at most passes r or |xy|
+  // on; for pixels of 1e-20 and below against pixels of 1, hence |K| ≤ 6e-20 and its rounding.
+  const Images tiny = constant_images({1e-20, -1e-20, 1e-23, 1e-40, 4e-45, 1e-160, 1e-310, 5e-324});
+  const Images images = constant_images({1, -1, 0, 1e-20, 1e-310});
+  for (const DataType type : kDataTypes) {
+    CAPTURE(name_of(type));
+    for (const double entry : lane_kernel(program_of(kWithoutBias, kShape), tiny, images, {type})) {
+      CHECK(std::abs(entry) <= 7e-20);
+    }
+    for (const double entry : lane_kernel(program_of(kWithoutBias, kShape), tiny, {type})) {
+      CHECK(std::abs(entry) <= 7e-40);
+    }
+    // Beside a bias they change nothing: K is that of black images.
+    const Program program = program_of(kWithBias, kShape);
+    for (const double entry : lane_kernel(program, tiny, {type})) CHECK(entry == 0.75);
+  }
+}
+
+TEST_CASE("pixels of 1e30 overflow float32, which is named with the image and the advice") {
+  Images images = random_images(4, kShape, 12);
+  append_constant(images, 1e30);
+  for (const char* network : {kWithoutBias, kWithBias}) {
+    const Program program = program_of(network, kShape);
+    const std::string message = message_of(program, images, DataType::kFloat32);
+    CHECK(mentions(message, "image 12"));
+    CHECK(mentions(message, "float32"));
+    CHECK(mentions(message, "--dtype float64"));
+    CHECK(mentions(message, "scale"));
+    check_against_reference(program, images, DataType::kFloat64);
+  }
+}
+
+TEST_CASE("pixels whose squares overflow float64 are named in every type") {
+  Images images = random_images(5, kShape, 3);
+  append_constant(images, 1e200);
+  for (const DataType type : kDataTypes) {
+    const std::string message = message_of(program_of(kWithBias, kShape), images, type);
+    CHECK(mentions(message, "image 3"));
+    CHECK(mentions(message, "scale"));
+  }
+}
+
+TEST_CASE("an overflow between the relus is named by its entry") {
+  // No relu sees the map of 1e40, so no variance is refused; K itself would be finite.
+  const Program program = program_of(R"({"layers": [
+    {"type": "conv2d", "kernel_size": 1, "var_weight": 1e40},
+    {"type": "conv2d", "kernel_size": 4, "padding": 0, "var_weight": 1e-40}]})",
+                                     kShape);
+  const Images images = constant_images({1, 2});
+  const std::string message = message_of(program, images, DataType::kFloat32);
+  CHECK(mentions(message, "K[0, 1]"));
+  CHECK(mentions(message, "float32"));
+  check_against_reference(program, images, DataType::kFloat64);
+}
+
+TEST_CASE("K of fewer images is the leading block: 1, and one less and more than tiles and packs") {
+  const Program program = program_of(kWithBias, kShape);
+  const Images images = random_images(6, kShape, 34);
+  for (const DataType type : kDataTypes) {
+    const auto all = lane_kernel(program, images, {type, 1, 34});
+    for (const Index n : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33}) {
+      CAPTURE(n);
+      std::vector<Index> first;
+      for (Index i = 0; i < n; ++i) first.push_back(i);
+      const Images some = images.reordered(first);
+      for (const Index tile_size : {8, 16}) {
+        const auto kernel = lane_kernel(program, some, {type, 2, tile_size});
+        for (Index i = 0; i < n; ++i) {
+          for (Index j = 0; j < n; ++j) {
+            REQUIRE(kernel[static_cast<std::size_t>(i * n + j)] ==
+                    all[static_cast<std::size_t>(i * 34 + j)]);
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gramtile::test

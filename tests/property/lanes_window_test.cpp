@@ -1,0 +1,205 @@
+// Window sums on lanes against naive sums. A sum of n terms in any order is off by at most
+// (n − 1)·u·Σ|terms|, and here every term passes at most k additions along each axis:
+// 2k·u·Σ|terms|, and two roundings for weight and bias.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <string>
+
+#include "engine/network/geometry.hpp"
+#include "engine/reference/maps.hpp"
+#include "tests/support/hand_lanes.hpp"
+#include "tests/support/lane_runs.hpp"
+#include "tests/support/rounding_bound.hpp"
+
+namespace gramtile::test {
+namespace {
+
+using reference::Map;
+
+template <class T>
+constexpr DataType kTypeOf = sizeof(T) == 4 ? DataType::kFloat32 : DataType::kFloat64;
+
+bool fits(const WindowGeometry& g, MapShape shape) {
+  const Index reach = g.dilation * (g.kernel_size - 1) + 1, pads = g.pad_low + g.pad_high;
+  return shape.height + pads >= reach && shape.width + pads >= reach;
+}
+
+std::string description(const WindowGeometry& g, MapShape in) {
+  return fmt::format("{} × {}: kernel {}, stride {}, dilation {}, padding {} and {}", in.height,
+                     in.width, g.kernel_size, g.stride, g.dilation, g.pad_low, g.pad_high);
+}
+
+// A chain of plain window sums; every map is kept.
+Program chain(MapShape shape, const std::vector<WindowGeometry>& geometries) {
+  Program program;
+  program.input = {.channels = 1, .height = shape.height, .width = shape.width};
+  program.values = {{shape}};
+  for (const WindowGeometry& g : geometries) {
+    const auto k = static_cast<double>(g.kernel_size);
+    Conv2dOp op{.input = program.output,
+                .output = program.output + 1,
+                .geometry = g,
+                .weight = {},
+                .bias = {}};
+    op.weight.value = k * k;
+    program.ops.push_back(op);
+    program.values.push_back({output_shape(g, program.values.back().shape)});
+    ++program.output;
+  }
+  return program;
+}
+
+// Lane l holds the images of lane 0 times ±2^(l mod 4), so its sums must be those of lane 0,
+// scaled.
+template <class T>
+T lane_factor(std::size_t lane) {
+  return std::ldexp(lane % 2 == 0 ? T(1) : T(-1), static_cast<int>(lane % 4));
+}
+
+template <class T>
+void fill(HandLanes<T>& run, Random& random, std::size_t num_pixels) {
+  const std::size_t lanes = HandLanes<T>::lanes();
+  for (std::size_t p = 0; p < num_pixels; ++p) {
+    run.row()[p] = 1;
+    const T value = static_cast<T>(random.normal());
+    for (std::size_t l = 0; l < lanes; ++l) run.pack()[p * lanes + l] = value * lane_factor<T>(l);
+  }
+}
+
+template <class T>
+Map lane_map(std::span<const T> values, Index num_pixels, std::size_t lane) {
+  Map map;
+  for (std::size_t p = 0; p < static_cast<std::size_t>(num_pixels); ++p) {
+    map.push_back(static_cast<double>(values[p * HandLanes<T>::lanes() + lane]));
+  }
+  return map;
+}
+
+// `result` is the window sum of `input`, pixel for pixel.
+template <class T>
+void check_sum(const WindowGeometry& g, MapShape in, MapShape out, const Map& input,
+               const Map& result) {
+  Map magnitudes = input;
+  for (double& value : magnitudes) value = std::abs(value);
+  const Map exact = reference::window_sum(g, in, out, input);
+  const Map terms = reference::window_sum(g, in, out, magnitudes);
+  // The naive sum rounds too, in double: k² additions.
+  const auto k = static_cast<double>(g.kernel_size);
+  const double bound = (2 * k + 2) * unit_rounding(kTypeOf<T>) + k * k * 0x1p-53;
+  for (std::size_t p = 0; p < exact.size(); ++p) {
+    CAPTURE(p);
+    REQUIRE(std::abs(result[p] - exact[p]) <= bound * terms[p]);
+  }
+}
+
+template <class T>
+void check_chain(MapShape shape, const std::vector<WindowGeometry>& geometries, Random& random) {
+  const Program program = chain(shape, geometries);
+  const LaneProgram kept = compile_lanes(program, true), shared = compile_lanes(program, false);
+  HandLanes<T> run(kept);
+  fill(run, random, static_cast<std::size_t>(shape.num_pixels()));
+  run.run();
+  Map input = lane_map<T>(run.pack(), shape.num_pixels(), 0);
+  for (std::size_t i = 0; i < geometries.size(); ++i) {
+    CAPTURE(i);
+    const MapShape in = program.values[i].shape, out = program.values[i + 1].shape;
+    INFO(description(geometries[i], in));
+    const std::span<const T> map = run.slot(kept.value_slots[i + 1]);
+    const Map result = lane_map(map, out.num_pixels(), 0);
+    check_sum<T>(geometries[i], in, out, input, result);
+    for (std::size_t n = 0; n < result.size() * HandLanes<T>::lanes(); ++n) {
+      const std::size_t lane = n % HandLanes<T>::lanes();
+      REQUIRE(map[n] == static_cast<T>(result[n / HandLanes<T>::lanes()]) * lane_factor<T>(lane));
+    }
+    input = result;
+  }
+  // With slots shared, outputs overwrite inputs: the same bits.
+  HandLanes<T> again(shared);
+  // Pixels come first; what a tape needs besides is not there.
+  std::copy_n(run.row().begin(), again.row().size(), again.row().begin());
+  std::copy_n(run.pack().begin(), again.pack().size(), again.pack().begin());
+  again.run();
+  const Index num_pixels = program.values.back().shape.num_pixels();
+  REQUIRE(lane_map(again.output(), num_pixels, 0) == lane_map(run.output(), num_pixels, 0));
+}
+
+// Padding "same" of one window size: even windows reach further to the high side.
+WindowGeometry same(Index k, Index stride, Index dilation) {
+  const Index high = dilation * (k / 2);
+  return {k, stride, dilation, k % 2 == 0 ? high - dilation : high, high};
+}
+
+WindowGeometry random_geometry(Random& random) {
+  const Index k = random.integer(1, 9), stride = random.integer(1, 3);
+  const Index dilation = random.integer(1, 3);
+  if (random.chance(0.4)) return same(k, stride, dilation);
+  const Index padding = random.integer(0, random.chance(0.2) ? 3 * k + 2 : k / 2 + 1);
+  return {k, stride, dilation, padding, padding};
+}
+
+TEST_CASE_TEMPLATE("window sums of 1 to 9 and 28 agree with naive sums for every width to 33", T,
+                   float, double) {
+  Random random(1);
+  for (const Index k : {1, 2, 3, 4, 5, 6, 7, 8, 9, 28}) {
+    for (Index width = 1; width <= 33; ++width) {
+      const MapShape shape{.height = 1 + (5 * width + k) % 12, .width = width};
+      for (const WindowGeometry& g :
+           {same(k, 1, 1), WindowGeometry{k, 1, 1, 0, 0}, WindowGeometry{k, 1, 1, k - 1, k - 1},
+            WindowGeometry{k, 1, 1, k, k}}) {
+        if (fits(g, shape)) check_chain<T>(shape, {g}, random);
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("one window over the whole map is its sum, for every size to 33", T, float,
+                   double) {
+  Random random(2);
+  for (Index size = 1; size <= 33; ++size) {
+    check_chain<T>({size, size}, {{size, 1, 1, 0, 0}}, random);
+  }
+}
+
+TEST_CASE_TEMPLATE("padding beyond the window sums nothing out there", T, float, double) {
+  Random random(3);
+  for (const Index k : {1, 2, 3, 5, 7, 8}) {
+    for (const Index padding : {k + 1, 2 * k, 3 * k + 5, Index{40}}) {
+      check_chain<T>({3, 5}, {{k, 1, 1, padding, padding}}, random);
+      check_chain<T>({4, 1}, {{k, 3, 2, padding, padding}}, random);
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE(
+    "chains of strides, dilations and paddings agree with naive sums, slots shared or not", T,
+    float, double) {
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    const MapShape shape{.height = random.integer(1, 20), .width = random.integer(1, 20)};
+    std::vector<WindowGeometry> geometries;
+    MapShape reached = shape;
+    for (int i = 0; i < 4; ++i) {
+      const WindowGeometry g = random_geometry(random);
+      if (!fits(g, reached)) continue;
+      reached = output_shape(g, reached);
+      geometries.push_back(g);
+    }
+    if (!geometries.empty()) check_chain<T>(shape, geometries, random);
+  }
+}
+
+TEST_CASE_TEMPLATE("window sums of a black image are exactly zero", T, float, double) {
+  for (const Index k : {1, 2, 3, 4, 5, 6, 7, 8}) {
+    const LaneProgram program = compile_lanes(chain({9, 11}, {same(k, 1, 1)}), false);
+    HandLanes<T> run(program);
+    for (std::size_t p = 0; p < 99; ++p) run.row()[p] = 1;
+    run.run();
+    for (std::size_t n = 0; n < 99 * HandLanes<T>::lanes(); ++n) REQUIRE(run.output()[n] == 0);
+  }
+}
+
+}  // namespace
+}  // namespace gramtile::test

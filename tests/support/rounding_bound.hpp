@@ -1,0 +1,23 @@
+// How far the lane engine may be from the reference: a bound derived operation by operation, not
+// tuned.
+#pragma once
+
+#include "engine/core/index.hpp"
+#include "engine/network/program.hpp"
+
+namespace gramtile::test {
+
+/// Error of κ(c) that comments in engine/lanes promise for the instruction set in use, relative to
+/// κ(c): the fit (relu_polynomials.hpp) and, where it is approximate, the square root
+/// (relu-inl.hpp). Roundings come on top. `nonnegative`: of the fit for c ≥ 0 only.
+double relu_fit_error(DataType type, bool nonnegative);
+
+/// Unit rounding of the type: 2⁻²⁴ or 2⁻⁵³.
+double unit_rounding(DataType type);
+
+/// Bound of |K_lanes(x, y) − K_reference(x, y)| / √(K(x, x)·K(y, y)), roundings of both included.
+/// Holds for images without a pixel whose variance is positive but below the smallest that the
+/// lanes keep (1e-36 in float32, 1e-300 in float64).
+double kernel_bound(const Program& program, DataType type);
+
+}  // namespace gramtile::test
