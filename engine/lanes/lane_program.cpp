@@ -29,7 +29,10 @@ bool in_place(const LaneStep& step) {
 class Compiler {
  public:
   Compiler(const Program& program, bool keep_values)
-      : program_(program), keep_values_(keep_values), uses_(program.values.size(), 0) {
+      : program_(program),
+        keep_values_(keep_values),
+        uses_(program.values.size(), 0),
+        relu_reads_(program.values.size(), false) {
     result_.input = program.input;
     result_.value_slots.assign(program.values.size(), kNoSlot);
     relu_of_.assign(program.values.size(), nullptr);
@@ -57,7 +60,9 @@ class Compiler {
       } else if (const auto* conv = std::get_if<Conv2dOp>(&op)) {
         ++uses(conv->input);
       } else {
-        ++uses(std::get<ReluOp>(op).input);
+        const ValueId read = std::get<ReluOp>(op).input;
+        ++uses(read);
+        relu_reads_[static_cast<std::size_t>(read)] = true;
       }
     }
     ++uses(program_.output);
@@ -90,9 +95,10 @@ class Compiler {
     result_.steps.push_back(step);
   }
 
-  void compile(const ReluOp& op, std::size_t index) {
+  void compile(const ReluOp& op, std::size_t) {
     relu_of_[static_cast<std::size_t>(op.output)] = &op;
-    if (uses(op.output) == 1 && index + 1 < program_.ops.size() && op.output != program_.output) {
+    if (uses(op.output) == 1 && op.output != program_.output &&
+        !relu_reads_[static_cast<std::size_t>(op.output)]) {
       return;  // its reader applies it
     }
     LaneStep step = step_from(op.output, 1, {}, shape(op.output));
@@ -296,6 +302,7 @@ class Compiler {
   const Program& program_;
   bool keep_values_;
   std::vector<Index> uses_;
+  std::vector<bool> relu_reads_;             ///< values that a relu reads: a step applies one only
   std::vector<const ReluOp*> relu_of_;       ///< relus whose reader applies them
   std::vector<const Conv2dOp*> fused_conv_;  ///< convolutions whose sum computes them
   std::vector<ValueId> pending_branches_;    ///< of the sum at hand, not yet matched with a step
