@@ -1,7 +1,6 @@
 """A run that is killed or interrupted, and continued with --resume, ends with the very bytes of a run
 that nobody disturbed; what stands in the way is refused by name."""
 
-import os
 import random
 import re
 import signal
@@ -9,6 +8,7 @@ import subprocess
 import time
 import unittest
 
+import h5py
 import numpy as np
 
 from support import LONG, CommandTest, command, main
@@ -22,11 +22,10 @@ GRAD = ["kernel-grad", "--network", "convnet-gp", "--train", "train.npy", "--ups
 class ResumeTest(CommandTest):
     def setUp(self):
         super().setUp()
-        self.images("train.npy", 200, seed=1, shape=(1, 28, 28))
+        self.images("train.npy", 500, seed=1, shape=(1, 28, 28))
         self.images("test.npy", 20, seed=2, shape=(1, 28, 28))
-        import h5py
         with h5py.File(self.dir / "u.h5", "w") as f:
-            f["U"] = np.random.default_rng(3).standard_normal((200, 2))
+            f["U"] = np.random.default_rng(3).standard_normal((500, 2))
         self.out = self.dir / "out.h5"
 
     def grad(self):
@@ -85,7 +84,6 @@ class ResumeTest(CommandTest):
                 with self.subTest(command=arguments[0], signal=number):
                     process = self.start(arguments, "--threads", "1")
                     self.wait_for("out.h5.journal")
-                    time.sleep(0.1)
                     process.send_signal(number)
                     _, err = process.communicate(timeout=5)
                     self.assertEqual(process.returncode, code, err)
@@ -107,7 +105,6 @@ class ResumeTest(CommandTest):
         """Leaves an unfinished build behind."""
         process = self.start(BUILD, "--threads", "1")
         self.wait_for("out.h5.journal")
-        time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=5)
         self.assertEqual(process.returncode, 143, err)
