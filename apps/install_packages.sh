@@ -2,6 +2,7 @@
 # Installs the Debian 12 packages that Gramtile needs and that are missing; nothing else.
 #   apps/install_packages.sh            what the commands are built from
 #   apps/install_packages.sh --tests    and what the tests use besides
+#   apps/install_packages.sh --bench    and what the benchmarks use besides
 # Safe to run twice: with everything present it changes nothing and needs no rights. Otherwise it
 # runs apt-get as root or through sudo. docs/dependencies.md says what each package is for.
 set -eu
@@ -15,7 +16,8 @@ wanted=$build_packages
 case "${1-}" in
   "") ;;
   --tests) wanted="$build_packages $test_packages" ;;
-  *) echo "usage: apps/install_packages.sh [--tests]" >&2; exit 2 ;;
+  --bench) wanted="$build_packages $test_packages libbenchmark-dev" ;;
+  *) echo "usage: apps/install_packages.sh [--tests | --bench]" >&2; exit 2 ;;
 esac
 
 is_installed() {

@@ -1,0 +1,63 @@
+#include "tests/bench/useful_operations.hpp"
+
+#include <variant>
+
+namespace gramtile::bench {
+namespace {
+
+double pixels(const Program& program, ValueId value) {
+  return static_cast<double>(program.values[static_cast<std::size_t>(value)].shape.num_pixels());
+}
+
+/// Additions per sum along x, and along y, for stride 1.
+double additions_along_x(Index k) {
+  if (k == 1) return 0;
+  if (k == 2) return 1;
+  return k == 7 ? 2.25 : (static_cast<double>(k / 2) + 2) / 2;
+}
+double additions_along_y(Index k) {
+  if (k <= 2) return static_cast<double>(k - 1);
+  return (static_cast<double>(k / 2) + 2) / 2;
+}
+
+double operations(const Program& program, const Conv2dOp& op) {
+  const double outputs = pixels(program, op.output);
+  const double affine = outputs;
+  if (outputs == 1) return pixels(program, op.input) + affine;
+  const auto k = static_cast<double>(op.geometry.kernel_size);
+  const auto stride = static_cast<double>(op.geometry.stride);
+  if (op.geometry.stride > 1) return outputs * ((k - 1) * (stride + 1)) + affine;
+  return outputs * (additions_along_x(op.geometry.kernel_size) +
+                    additions_along_y(op.geometry.kernel_size)) +
+         affine;
+}
+
+double operations(const Program& program, const ReluOp& op) {
+  const bool nonnegative = program.values[static_cast<std::size_t>(op.input)].nonnegative;
+  return pixels(program, op.input) * (nonnegative ? 14 : 18);
+}
+
+double operations(const Program& program, const SumOp& op) {
+  return pixels(program, op.output) * static_cast<double>(op.inputs.size() - 1);
+}
+
+}  // namespace
+
+double useful_operations(const Program& program) {
+  double total = static_cast<double>(program.input.num_values());
+  for (const Op& op : program.ops) {
+    total += std::visit([&](const auto& o) { return operations(program, o); }, op);
+  }
+  return total;
+}
+
+double layer_pixels(const Program& program) {
+  double relus = 0, windows = 0;
+  for (const Op& op : program.ops) {
+    if (const auto* relu = std::get_if<ReluOp>(&op)) relus += pixels(program, relu->input);
+    if (const auto* conv = std::get_if<Conv2dOp>(&op)) windows += pixels(program, conv->output);
+  }
+  return relus > 0 ? relus : windows;
+}
+
+}  // namespace gramtile::bench
