@@ -57,7 +57,8 @@ ArrayResult compute_arrays(const Program& program, BlockSource& rows, BlockSourc
   result.num_columns = columns != nullptr ? columns->num_examples() : rows.num_examples();
   const auto entries = static_cast<std::size_t>(result.num_rows * result.num_columns);
   const std::size_t num_parameters = program.parameters.size();
-  result.kernel.assign(entries, 0.0);
+  const bool with_kernel = derivative != Derivative::kGradient;
+  if (with_kernel) result.kernel.assign(entries, 0.0);
   if (derivative == Derivative::kJacobian) result.jacobian.assign(entries * num_parameters, 0.0);
   if (derivative == Derivative::kGradient) result.gradient.assign(num_parameters, 0.0);
 
@@ -71,6 +72,7 @@ ArrayResult compute_arrays(const Program& program, BlockSource& rows, BlockSourc
       .program = &program, .plan = &plan, .sources = {{&rows, columns}}, .tiles = {}};
   request.tiles.resize(plan.tiles.size());
   std::iota(request.tiles.begin(), request.tiles.end(), 0);
+  request.with_kernel = with_kernel;
   request.derivative = derivative;
   request.upstream = upstream;
   ArraySink sink(result, columns == nullptr);

@@ -8,7 +8,8 @@
 
 namespace gramtile {
 
-/// One matrix, in memory. Only what was asked for is filled.
+/// One matrix, in memory. Only what was asked for is filled: a gradient comes without K, so that
+/// its memory does not grow with the matrix.
 struct ArrayResult {
   Index num_rows = 0, num_columns = 0;
   std::vector<double> kernel;    ///< [num_rows, num_columns]

@@ -1,35 +1,22 @@
-// Gradients and jacobians of the lane engine against the golden files. Runs once per instruction set.
+// Gradients and jacobians of the lane engine against the golden files. Runs once per instruction
+// set.
 //
 // Bounds asked for: largest error 1e-10 (float64) and 2e-5 (float32) of the largest entry of that
-// parameter's dK; for the gradient, of that times the sum of |upstream|, which bounds Σ upstream · dK.
+// parameter's dK; for the gradient, of that times the sum of |upstream|, which bounds Σ upstream ·
+// dK.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "engine/core/array_source.hpp"
+#include "engine/core/array_upstream.hpp"
 #include "engine/schedule/compute_arrays.hpp"
 #include "tests/support/golden.hpp"
 
 namespace gramtile::test {
 namespace {
-
-class ArrayUpstream : public UpstreamSource {
- public:
-  ArrayUpstream(std::span<const double> values, Index num_columns)
-      : values_(values), num_columns_(num_columns) {}
-  void read(Range rows, Range columns, std::span<double> to) override {
-    std::size_t i = 0;
-    for (Index r = rows.start; r < rows.stop; ++r) {
-      for (Index c = columns.start; c < columns.stop; ++c) {
-        to[i++] = values_[static_cast<std::size_t>(r * num_columns_ + c)];
-      }
-    }
-  }
-
- private:
-  std::span<const double> values_;
-  Index num_columns_;
-};
 
 struct Errors {
   double jacobian = 0, gradient = 0;
@@ -42,9 +29,8 @@ Errors largest_errors(const GoldenCase& golden, DataType type) {
   if (!golden.symmetric()) z = std::make_unique<ArraySource>(golden.shape, golden.z);
   const Program program = golden.program();
   const ComputeOptions options{.data_type = type, .num_threads = 2};
-  ArrayUpstream upstream(golden.upstream, golden.num_columns);
-  const ArrayResult jacobian =
-      compute_arrays(program, x, z.get(), options, Derivative::kJacobian);
+  ArrayUpstream upstream(golden.upstream, golden.num_rows, golden.num_columns);
+  const ArrayResult jacobian = compute_arrays(program, x, z.get(), options, Derivative::kJacobian);
   const ArrayResult gradient =
       compute_arrays(program, x, z.get(), options, Derivative::kGradient, &upstream);
   const std::size_t size = golden.k.size();
@@ -54,7 +40,8 @@ Errors largest_errors(const GoldenCase& golden, DataType type) {
     double largest = 0, worst = 0;
     for (std::size_t i = 0; i < size; ++i) {
       largest = std::max(largest, std::abs(golden.dk[p * size + i]));
-      worst = std::max(worst, std::abs(golden.dk[p * size + i] - jacobian.jacobian[indices[p] * size + i]));
+      worst = std::max(
+          worst, std::abs(golden.dk[p * size + i] - jacobian.jacobian[indices[p] * size + i]));
     }
     errors.jacobian = std::max(errors.jacobian, worst / largest);
     errors.gradient = std::max(

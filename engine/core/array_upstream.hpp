@@ -1,0 +1,31 @@
+// ∂L/∂K that is already in memory, as an UpstreamSource. Reading is const underneath, so several
+// threads may read the same upstream.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "engine/core/index.hpp"
+#include "engine/core/ports.hpp"
+
+namespace gramtile {
+
+/// A matrix [num_rows, num_columns] in memory, row-major. It need not be symmetric.
+class ArrayUpstream : public UpstreamSource {
+ public:
+  /// Looks at values that the caller keeps alive and unchanged.
+  /// Throws Error(kUsage) when an extent is below 1 or the number of values does not fit, and
+  /// DataError naming the first entry that is not finite.
+  ArrayUpstream(std::span<const double> values, Index num_rows, Index num_columns);
+  /// A temporary would be gone before it is read.
+  ArrayUpstream(std::vector<double>&& values, Index num_rows, Index num_columns) = delete;
+
+  /// Throws Error(kUsage) when the ranges or the size of `values` do not fit.
+  void read(Range rows, Range columns, std::span<double> values) override;
+
+ private:
+  std::span<const double> values_;
+  Index num_rows_, num_columns_;
+};
+
+}  // namespace gramtile

@@ -1,0 +1,35 @@
+// How far the lane engine's derivatives of one pair may be from the reference's: a bound that is
+// carried backwards through the network operation by operation, not tuned.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "engine/core/index.hpp"
+#include "engine/network/program.hpp"
+
+namespace gramtile::test {
+
+/// How the errors of a relu's cosine reach its two derivatives (docs/mathematics.md, §7).
+enum class AngleErrors {
+  kIndependent,  ///< slope and bend each off by the whole error of the angle: holds for any pair
+  kCancelling,   ///< equal images: to first order the two errors cancel in every derivative
+};
+
+struct DerivativeBound {
+  std::vector<double> error;  ///< [P] of |∂K/∂θ of the lanes − ∂K/∂θ of the reference|
+  std::vector<double> magnitude;  ///< [P] of the terms of ∂K/∂θ, each taken absolutely
+};
+
+/// Roundings of both engines included. Like kernel_bound() it holds for images without a pixel
+/// whose variance is positive but smaller than the lanes keep. `diagonal`: K(x, x) as a variance.
+DerivativeBound derivative_bound(const Program& program, std::span<const double> x,
+                                 std::span<const double> y, DataType type, bool diagonal = false,
+                                 AngleErrors angles = AngleErrors::kIndependent);
+
+/// Roundings that a gradient adds to those of its pairs, as a factor of unit_rounding(type) and of
+/// Σ |upstream| · magnitude: ∂L/∂K rounded to the type and added to its mirror image (3), sums over
+/// at most 64 lanes and 64 rows in that type, the final sums in double (1).
+inline constexpr double kGradientRoundings = 3 + 64 + 64 + 1;
+
+}  // namespace gramtile::test

@@ -1,0 +1,71 @@
+// The worked example of docs/library.md: the page quotes docs/examples/library.cpp, which is
+// compiled into this test and run.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "docs/examples/library.cpp"
+#include "tests/support/lane_runs.hpp"
+
+namespace gramtile {
+namespace {
+
+std::string contents(const std::string& path) {
+  std::ifstream file(std::string(GRAMTILE_TESTS_DIR) + "/../" + path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+ImageArray example_images(std::uint64_t seed, std::size_t count) {
+  const test::Images images = test::random_images(seed, {.channels = 1, .height = 8, .width = 8},
+                                                  static_cast<Index>(count));
+  ImageArray array(std::array<std::size_t, 4>{count, 1, 8, 8});
+  std::copy(images.pixels.begin(), images.pixels.end(), array.data());
+  return array;
+}
+
+TEST_CASE("docs/library.md quotes the example to the letter") {
+  const std::string page = contents("docs/library.md"),
+                    code = contents("docs/examples/library.cpp");
+  REQUIRE(!code.empty());
+  CHECK(page.find("```cpp\n" + code + "```\n") != std::string::npos);
+}
+
+TEST_CASE("the example's loss falls at every step") {
+  const std::size_t n = 6;
+  MatrixArray labels = xt::zeros<double>({n, n});
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = 0; j < n; ++j) labels(i, j) = i % 2 == j % 2 ? 1.0 : 0.5;
+  }
+  const std::vector<double> losses = fit(example_images(1, n), labels, 8);
+  for (std::size_t step = 1; step < losses.size(); ++step) {
+    CAPTURE(step);
+    CHECK(losses[step] < losses[step - 1]);
+  }
+}
+
+TEST_CASE("the example's sensitivity is the slope of K") {
+  const ImageArray test = example_images(2, 2), train = example_images(3, 3);
+  const MatrixArray slope = sensitivity(test, train);
+  const auto kernel_at = [&](double w) {
+    return kernel_matrix(lower(network_with(w, 0.1), image_shape(train)), test, train,
+                         {.data_type = DataType::kFloat64});
+  };
+  // K is smooth in w: D(h) is off by K‴h²/6, here about 1e-5 of K; float32 adds 1e-6 of it.
+  const double h = 1e-3;
+  const MatrixArray above = kernel_at(0.5 + h), below = kernel_at(0.5 - h);
+  for (std::size_t i = 0; i < 2; ++i) {
+    for (std::size_t j = 0; j < 3; ++j) {
+      CHECK(slope(i, j) == doctest::Approx((above(i, j) - below(i, j)) / (2 * h)).epsilon(1e-4));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gramtile
