@@ -1,0 +1,210 @@
+// Backward passes of lane programs, counted by hand: slots of adjoints, what is stored and what is
+// added, and which raw derivative belongs to which parameter.
+#include "engine/lanes/reverse_program.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+#include "engine/network/presets.hpp"
+#include "engine/schedule/tile_derivative.hpp"
+#include "tests/support/gradient_runs.hpp"
+
+namespace gramtile {
+namespace {
+
+constexpr ImageShape kMnist{.channels = 1, .height = 28, .width = 28};
+constexpr ImageShape kSmall{.channels = 1, .height = 4, .width = 4};
+
+/// A program with its tape and its reverse, in a place of their own: each refers to the one before.
+struct Reversed {
+  explicit Reversed(Program lowered) : program(std::move(lowered)) {}
+  Reversed(const Reversed&) = delete;
+  Reversed& operator=(const Reversed&) = delete;
+
+  /// Σ of coefficients by raw derivative for a parameter and a step counted forwards.
+  double coefficient(const std::string& name, Index forward_step, RawDerivative raw) const {
+    const auto parameter = static_cast<Index>(test::parameter_index(program, name));
+    const Index step = static_cast<Index>(reverse.steps.size()) - 1 - forward_step;
+    double sum = 0;
+    for (const DerivativeTerm& term : reverse.terms) {
+      if (term.parameter == parameter && term.step == step && term.raw == raw) {
+        sum += term.coefficient;
+      }
+    }
+    return sum;
+  }
+
+  Program program;
+  LaneProgram tape = compile_lanes(program, true);
+  ReverseProgram reverse = reverse_lanes(tape, program);
+};
+
+Program preset(const std::string& name) { return lower(*preset_network(name), kMnist); }
+
+Program small(const std::string& json) { return test::program_of(json, kSmall); }
+
+/// Replays who owns which adjoint slot: nothing is read that was not written, nothing written over
+/// that is still to be read, and the first write stores while later ones add.
+void check_slots(const ReverseProgram& reverse) {
+  std::map<Index, Index> owner;  // adjoint slot → forward slot whose adjoint it holds
+  owner[reverse.seed_adjoint] = reverse.forward->output_slot;
+  const auto claim = [&](Index adjoint, Index slot, bool first) {
+    REQUIRE(adjoint >= 0);
+    REQUIRE(adjoint < reverse.num_adjoints);
+    if (first) {
+      REQUIRE(owner.count(adjoint) == 0);
+      for (const auto& [other, held] : owner) REQUIRE(held != slot);
+      owner[adjoint] = slot;
+    } else {
+      REQUIRE(owner.count(adjoint) == 1);
+      REQUIRE(owner[adjoint] == slot);
+    }
+  };
+  for (const ReverseStep& step : reverse.steps) {
+    const LaneStep& f = step.forward;
+    REQUIRE(owner.count(step.output_adjoint) == 1);
+    REQUIRE(owner[step.output_adjoint] == f.output_slot);
+    const bool continues = f.addend_slot == f.output_slot;
+    CHECK((step.addend_adjoint != kNoSlot) == (f.addend_slot != kNoSlot && !continues));
+    CHECK((step.source_adjoint != kNoSlot) == (f.source != RowSource::kImages));
+    if (step.addend_adjoint != kNoSlot) {
+      claim(step.addend_adjoint, f.addend_slot, step.addend_first);
+    }
+    const bool in_place = step.source_adjoint == step.output_adjoint;
+    if (in_place) CHECK(f.input.width <= f.output.width);
+    if (!continues) owner.erase(step.output_adjoint);
+    if (step.source_adjoint != kNoSlot) claim(step.source_adjoint, f.input_slot, step.source_first);
+  }
+  CHECK(owner.empty());
+}
+
+TEST_CASE("convnet-gp: backwards 8 steps on two adjoints, each stored once") {
+  const Reversed r(preset("convnet-gp"));
+  check_slots(r.reverse);
+  REQUIRE(r.reverse.steps.size() == 8);
+  // One for the seed, one for all maps of 28 × 28: the transposed window is done in place.
+  CHECK(r.reverse.num_adjoints == 2);
+  for (const ReverseStep& step : r.reverse.steps) {
+    CHECK(step.source_first);
+    CHECK(step.addend_adjoint == kNoSlot);
+  }
+  CHECK(r.reverse.steps[0].output_adjoint == r.reverse.seed_adjoint);
+  CHECK(r.reverse.steps[7].source_adjoint == kNoSlot);
+}
+
+TEST_CASE(
+    "convnet-gp: every parameter has one raw derivative, with the window's and the relu's factor") {
+  const Reversed r(preset("convnet-gp"));
+  CHECK(r.reverse.num_parameters == 16);
+  CHECK(r.reverse.terms.size() == 16);
+  CHECK(r.coefficient("conv0.var_weight", 0, kRawWeight) == 1.0 / 49);
+  CHECK(r.coefficient("conv1.var_weight", 1, kRawWeight) == 0.5 / 49);
+  CHECK(r.coefficient("conv7.var_weight", 7, kRawWeight) == 0.5 / 784);
+  for (Index step = 0; step < 8; ++step) {
+    CHECK(r.coefficient("conv" + std::to_string(step) + ".var_bias", step, kRawBias) == 1);
+  }
+}
+
+TEST_CASE("residual-cnn-gp: the identity's adjoint is stored, then the branch's is added to it") {
+  const Reversed r(preset("residual-cnn-gp"));
+  check_slots(r.reverse);
+  REQUIRE(r.reverse.steps.size() == 19);
+  CHECK(r.reverse.num_adjoints == 2);
+  // The last block: relu of a window sum plus the map, then that window sum of the map.
+  const ReverseStep &sum = r.reverse.steps[2], &window = r.reverse.steps[3];
+  CHECK(sum.addend_first);
+  CHECK(sum.source_adjoint == sum.output_adjoint);
+  CHECK(window.source_adjoint == sum.addend_adjoint);
+  CHECK_FALSE(window.source_first);
+}
+
+TEST_CASE("resnet32-gp: 39 steps back on three adjoints") {
+  // In a stage's first block the shortcut's, the branch's, and behind the branch's stride that of
+  // the wider map that both read.
+  const Reversed r(preset("resnet32-gp"));
+  check_slots(r.reverse);
+  CHECK(r.reverse.steps.size() == 39);
+  CHECK(r.reverse.num_adjoints == 3);
+}
+
+TEST_CASE("a sum of three relus passes its adjoint on as it is until the last is done") {
+  const Reversed r(small(R"({"layers": [{"type": "conv2d", "kernel_size": 3},
+    {"type": "sum", "branches": [[{"type": "relu"}],
+       [{"type": "conv2d", "kernel_size": 3}, {"type": "relu"}],
+       [{"type": "conv2d", "kernel_size": 1}, {"type": "relu"}]]},
+    {"type": "conv2d", "kernel_size": 4, "padding": 0}]})"));
+  check_slots(r.reverse);
+  // conv; conv, conv of the branches; three relus into one slot; the last window. Backwards the
+  // three relus read the same adjoint, and only the first forward one may overwrite it.
+  REQUIRE(r.reverse.steps.size() == 7);
+  const ReverseStep &third = r.reverse.steps[1], &second = r.reverse.steps[2],
+                    &first = r.reverse.steps[3];
+  CHECK(third.output_adjoint == second.output_adjoint);
+  CHECK(second.output_adjoint == first.output_adjoint);
+  CHECK(third.source_adjoint != third.output_adjoint);
+  CHECK(second.source_adjoint != second.output_adjoint);
+  CHECK(first.source_adjoint == first.output_adjoint);
+  CHECK(third.addend_adjoint == kNoSlot);
+  CHECK(r.reverse.num_adjoints == 3);
+}
+
+TEST_CASE("a map that is summed with itself gets both adjoints") {
+  const Reversed r(small(R"({"layers": [{"type": "conv2d", "kernel_size": 3},
+    {"type": "sum", "branches": [[], []]}, {"type": "conv2d", "kernel_size": 4, "padding": 0}]})"));
+  check_slots(r.reverse);
+  REQUIRE(r.reverse.steps.size() == 3);
+  const ReverseStep& sum = r.reverse.steps[1];
+  CHECK(sum.addend_first);
+  CHECK_FALSE(sum.source_first);
+  CHECK(sum.addend_adjoint == sum.source_adjoint);
+}
+
+TEST_CASE("logits: each branch of a mixture through the softmax") {
+  // Weights ½ and ½: ∂m_b/∂logit_j = ½ (δ_bj − ½).
+  const Reversed r(small(R"({"layers": [{"type": "conv2d", "kernel_size": 3},
+    {"type": "mixture", "logits": [0, 0], "branches": [[], [{"type": "relu"}]]},
+    {"type": "conv2d", "kernel_size": 4, "padding": 0}]})"));
+  check_slots(r.reverse);
+  REQUIRE(r.reverse.steps.size() == 3);
+  CHECK(r.reverse.steps[1].forward.addend_derivative);
+  CHECK(r.coefficient("mixture0.logit0", 1, kRawAddend) == 0.25);
+  CHECK(r.coefficient("mixture0.logit1", 1, kRawAddend) == -0.25);
+  CHECK(r.coefficient("mixture0.logit0", 1, kRawWeight) == -0.125);  // the relu's ½
+  CHECK(r.coefficient("mixture0.logit1", 1, kRawWeight) == 0.125);
+}
+
+TEST_CASE("adjoint slots are sound on random nested networks") {
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    CAPTURE(seed);
+    check_slots(Reversed(test::random_case(seed).program()).reverse);
+  }
+}
+
+template <class T>
+std::size_t allocated(const DerivativeWorkspace<T>& w) {
+  const std::size_t pair = w.pair.slots.size() + w.pair.scratch.size() + w.adjoints.size() +
+                           w.couple.size() + w.bend.size() + w.raw.size() + w.seeds.size();
+  const std::size_t chain = w.variance.slots.size() + w.variance.scratch.size() +
+                            w.chain_adjoints.size() + w.chain_couple.size() + w.chain_raw.size() +
+                            w.chain_seeds.size() + w.chain_images.size() + w.chain_bend.size() +
+                            w.variances.size();
+  return pair * sizeof(T) + chain * sizeof(double);
+}
+
+TEST_CASE("a derivative workspace takes the bytes that the memory plan counts") {
+  for (const char* name : {"convnet-gp", "residual-cnn-gp", "resnet32-gp"}) {
+    const Reversed r(preset(name));
+    for (const bool jacobian : {false, true}) {
+      CHECK(allocated(DerivativeWorkspace<float>(r.reverse, jacobian)) ==
+            DerivativeWorkspace<float>::bytes(r.reverse, jacobian));
+      CHECK(allocated(DerivativeWorkspace<double>(r.reverse, jacobian)) ==
+            DerivativeWorkspace<double>::bytes(r.reverse, jacobian));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gramtile
