@@ -196,8 +196,9 @@ HWY_INLINE ReluOperands<hn::TFromD<D>> ReluSource(D d, const LaneSteps& program,
   const Index lanes = static_cast<Index>(hn::Lanes(d));
   const Index root = program.channels * program.num_pixels + step.map_offset;
   const Index inverse = root + program.num_map_pixels;
-  return {pack.slots + step.input_slot * program.slot_stride * lanes, pack.row + root,
-          pack.row + inverse, pack.pack + root * lanes, pack.pack + inverse * lanes};
+  return {pack.slots + (step.input_slot * program.slot_stride + step.input_offset) * lanes,
+          pack.row + root, pack.row + inverse, pack.pack + root * lanes,
+          pack.pack + inverse * lanes};
 }
 
 template <class D, class Epilogue>
@@ -210,7 +211,8 @@ HWY_INLINE void RunStepFromSource(D d, const LaneSteps& program, const LaneStep&
     case RowSource::kImages:
       return RunStep(d, step, row, pack.scratch, ImageSource(d, program, step, pack), epilogue);
     case RowSource::kMap: {
-      const auto* map = pack.slots + step.input_slot * program.slot_stride * lanes;
+      const auto* map =
+          pack.slots + (step.input_slot * program.slot_stride + step.input_offset) * lanes;
       return RunStep(d, step, row, pack.scratch, MapRows<D>{d, map, width}, epilogue);
     }
     case RowSource::kReluNonneg: {
@@ -230,13 +232,14 @@ void RunForward(D d, const LaneSteps& program, const PackOperands<hn::TFromD<D>>
   const Index lanes = static_cast<Index>(hn::Lanes(d));
   for (Index i = 0; i < program.num_steps; ++i) {
     const LaneStep& step = program.steps[i];
-    T* output = pack.slots + step.output_slot * program.slot_stride * lanes;
+    T* output = pack.slots + (step.output_slot * program.slot_stride + step.output_offset) * lanes;
     const T w = static_cast<T>(step.weight), b = static_cast<T>(step.bias);
     if (step.addend_slot == kNoSlot) {
       RunStepFromSource(d, program, step, pack,
                         StoreAffine<D, false>{d, output, nullptr, w, b, T(0)});
     } else {
-      const T* addend = pack.slots + step.addend_slot * program.slot_stride * lanes;
+      const T* addend =
+          pack.slots + (step.addend_slot * program.slot_stride + step.addend_offset) * lanes;
       RunStepFromSource(
           d, program, step, pack,
           StoreAffine<D, true>{d, output, addend, w, b, static_cast<T>(step.addend_weight)});

@@ -27,6 +27,9 @@ struct LaneStep {
   Index input_slot = kNoSlot;  ///< unused for kImages
   Index output_slot = kNoSlot;
   Index addend_slot = kNoSlot;
+  /// First pixel of each map within its slot. A window sum that replaces its input writes a few
+  /// rows behind its place, over the rows it has just read, while they are in L1.
+  Index input_offset = 0, output_offset = 0, addend_offset = 0;
   Index map_offset = 0;  ///< relu: first pixel of its maps in the variance stack
   MapShape input, output;
   WindowGeometry geometry;

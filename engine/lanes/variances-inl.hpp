@@ -65,7 +65,8 @@ void RunVarianceStep(D d, const LaneSteps& program, const LaneStep& step,
                                      program.channels};
     return RunStep(d, step, program.row_vectors, pack.scratch, source, epilogue);
   }
-  const double* map = pack.slots + step.input_slot * program.slot_stride * lanes;
+  const double* map =
+      pack.slots + (step.input_slot * program.slot_stride + step.input_offset) * lanes;
   if (step.source == RowSource::kMap) {
     return RunStep(d, step, program.row_vectors, pack.scratch, MapRows<D>{d, map, step.input.width},
                    epilogue);
@@ -80,12 +81,14 @@ void RunVariances(D d, const LaneSteps& program, const VarianceOperands& pack) {
   const Index lanes = static_cast<Index>(hn::Lanes(d));
   for (Index i = 0; i < program.num_steps; ++i) {
     const LaneStep& step = program.steps[i];
-    double* output = pack.slots + step.output_slot * program.slot_stride * lanes;
+    double* output =
+        pack.slots + (step.output_slot * program.slot_stride + step.output_offset) * lanes;
     if (step.addend_slot == kNoSlot) {
       RunVarianceStep(d, program, step, pack,
                       StoreAffine<D, false>{d, output, nullptr, step.weight, step.bias, 0});
     } else {
-      const double* addend = pack.slots + step.addend_slot * program.slot_stride * lanes;
+      const double* addend =
+          pack.slots + (step.addend_slot * program.slot_stride + step.addend_offset) * lanes;
       RunVarianceStep(
           d, program, step, pack,
           StoreAffine<D, true>{d, output, addend, step.weight, step.bias, step.addend_weight});
