@@ -37,12 +37,14 @@ void interleave(std::span<const double> pixels, Index num_values, VariancePack& 
   }
 }
 
-[[noreturn]] void throw_overflow(Index example, double variance, const char* type) {
-  throw Error(
-      ErrorKind::kOther,
-      fmt::format("image {}: a variance of {:.3g} overflows {}; use --dtype float64, or scale "
-                  "the pixels or the network's variances down",
-                  example, variance, type));
+template <class T>
+[[noreturn]] void throw_overflow(Index example, double variance) {
+  const bool single = sizeof(T) == 4;
+  throw Error(ErrorKind::kOther,
+              fmt::format("image {}: a variance of {:.3g} overflows {}; {}scale the pixels or the "
+                          "network's variances down",
+                          example, variance, single ? "float32" : "float64",
+                          single ? "use --dtype float64, or " : ""));
 }
 
 /// Lane `lane` of the extra maps, which are still in the slots of the variance pass.
@@ -83,7 +85,7 @@ void store_example(const LaneProgram& program, const VariancePack& from, const d
   store_extra_maps(program, from, slots, lane, row + extra, pack + extra * lanes, lanes);
   largest = std::max(largest, std::abs(block.diagonal[as_size(example)]));
   if (!(largest <= kLargestVariance<T>)) {
-    throw_overflow(block.examples.start + example, largest, sizeof(T) == 4 ? "float32" : "float64");
+    throw_overflow<T>(block.examples.start + example, largest);
   }
 }
 

@@ -35,7 +35,7 @@ constexpr int kStep = 2;
 // other products can start early. AVX-512's square root takes 12.5 cycles (float; 25 double) a
 // vector, as long as all the rest together, so there: y ≈ 1/√u to 2⁻¹⁴, s = u·y, e = 1 − s·y, |e| ≤
 // 2⁻¹³, and √u = s (1 + e/2 + 3e²/8 + …). Float keeps the first order, error 3/8 e² = 5.6e-9;
-// double the second, its coefficients refitted on |e| ≤ 2⁻¹³: error 5/16 e³ / 4 = 1.4e-13.
+// double the second, its coefficients refitted on |e| ≤ 2⁻¹³: error 5/16 e³ / 4 = 1.42e-13.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE void SquareRoot(D d, const V (&u)[kStep], V (&s)[kStep], V (&correction)[kStep]) {
 #if HWY_TARGET <= HWY_AVX3

@@ -143,9 +143,9 @@ class ComputeRun {
   }
 
   static std::string overflow_advice() {
-    return fmt::format(
-        "{} overflows; use --dtype float64, or scale the pixels or the network's variances down",
-        sizeof(T) == 4 ? "float32" : "float64");
+    return sizeof(T) == 4 ? "float32 overflows; use --dtype float64, or scale the pixels or the "
+                            "network's variances down"
+                          : "float64 overflows; scale the pixels or the network's variances down";
   }
 
   void check_entries(const TileTask<T>& task, std::span<const T> entries,
