@@ -32,19 +32,6 @@ using reference::Tape;
 using reference::window_sum;
 using std::numbers::pi;
 
-/// Errors that engine/lanes/relu_polynomials.hpp and relu-inl.hpp promise for acos c/π and √(1−c²).
-struct FitErrors {
-  double angle, sine;
-};
-
-FitErrors fit_errors(DataType type) {
-  const double root = instruction_set() == "AVX3"  // the approximate root, as in relu_fit_error()
-                          ? relu_fit_error(type, false)
-                          : 0;
-  return type == DataType::kFloat32 ? FitErrors{3.1e-7 + root, 1.1e-6 + root}
-                                    : FitErrors{4.5e-13 + root, 1.4e-12 + root};
-}
-
 Map product(const Map& a, const Map& b) {
   Map result(a.size());
   std::ranges::transform(a, b, result.begin(), std::multiplies<>());
@@ -68,7 +55,7 @@ class Bounds {
         tape_(tape),
         u_(unit_rounding(type)),
         epsilon_(kernel_bound(program, type)),
-        fit_(fit_errors(type)),
+        fit_(relu_derivative_fit(type)),
         angles_(angles) {
     for (const Value& value : program.values) {
       adjoints_.push_back(PairMaps::zeros(value.shape));
@@ -97,7 +84,7 @@ class Bounds {
       const Map sizes = window_sum(op.geometry, from, to, size_of(op.input, map));
       const Map scales = window_sum(op.geometry, from, to, scale_of(op.input, map));
       // The lanes take xy behind a relu from slope and bend, with their fits' errors.
-      const double source = 2 * (epsilon_ + fit_.angle + fit_.sine) + 8 * u_;
+      const double source = 2 * (epsilon_ + angle_fit() + fit_.sine) + 8 * u_;
       add(op.weight, (dot(error, sizes) + source * dot(adjoint, scales)) / taps,
           dot(adjoint, sizes) / taps, n);
       add(op.bias, std::accumulate(error.begin(), error.end(), 0.0),
@@ -121,7 +108,7 @@ class Bounds {
       const double r = std::sqrt(in.xx[p]) * std::sqrt(in.yy[p]), a = adjoint.xy[p];
       const auto f = reference::relu_covariance(in.xy[p], in.xx[p], in.yy[p]);
       const double angle = r == 0 ? 0 : angle_error(in.xy[p] / r);
-      const double slope_error = r == 0 ? 0 : angle / (2 * pi) + fit_.angle / 2 + 8 * u_;
+      const double slope_error = r == 0 ? 0 : angle / (2 * pi) + angle_fit() / 2 + 8 * u_;
       send(op.input, &PairMaps::xy, p, a * f.by_xy, error.xy[p] * f.by_xy + a * slope_error);
       if (r == 0) continue;
       const double e_error = r * angle / (4 * pi) + f.elasticity * (fit_.sine + 15 * u_ + epsilon_);
@@ -142,7 +129,7 @@ class Bounds {
           send(op.inputs[b], map, p, w * adjoint[p], w * (error[p] + 4 * u_ * adjoint[p]));
         }
         const double size = dot(adjoint, size_of(op.inputs[b], map));
-        const double source = 2 * (epsilon_ + fit_.angle + fit_.sine) + 8 * u_;
+        const double source = 2 * (epsilon_ + angle_fit() + fit_.sine) + 8 * u_;
         g[b] += size;
         g_error[b] += dot(error, size_of(op.inputs[b], map)) +
                       source * dot(adjoint, scale_of(op.inputs[b], map)) + n * u_ * size;
@@ -167,6 +154,9 @@ class Bounds {
     const double c = std::min(1.0, std::abs(cosine) + delta);
     return std::min(delta / std::sqrt((1 - c) * (1 + c)), pi * std::sqrt(delta / 2));
   }
+
+  /// Of acos(c)/π, absolute; either fit may be in use.
+  double angle_fit() const { return std::max(fit_.angle, fit_.nonnegative_angle); }
 
   /// A term of a parameter's derivative, made of `num_terms` terms.
   void add(const VarianceUse& use, double error, double magnitude, double num_terms) {
@@ -203,13 +193,22 @@ class Bounds {
   const Program& program_;
   const Tape& tape_;
   double u_, epsilon_;
-  FitErrors fit_;
+  ReluDerivativeFit fit_;
   AngleErrors angles_;
   Tape adjoints_, errors_;
   DerivativeBound result_;
 };
 
 }  // namespace
+
+ReluDerivativeFit relu_derivative_fit(DataType type) {
+  const bool is_float = type == DataType::kFloat32;
+  // As in relu_fit_error(): 3/8 e² or 5/16 e³ / 4 with |e| ≤ 2⁻¹³, and a thousandth.
+  const double root =
+      instruction_set() != "AVX3" ? 0 : 1.001 * (is_float ? 3.0 / 8 * 0x1p-26 : 5.0 / 64 * 0x1p-39);
+  return is_float ? ReluDerivativeFit{1.0e-7 + root, 3.1e-7 + root, 1.1e-6 + root}
+                  : ReluDerivativeFit{1.7e-13 + root, 4.6e-13 + root, 1.5e-12 + root};
+}
 
 DerivativeBound derivative_bound(const Program& program, std::span<const double> x,
                                  std::span<const double> y, DataType type, bool diagonal,

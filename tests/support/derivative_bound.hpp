@@ -10,6 +10,15 @@
 
 namespace gramtile::test {
 
+/// Errors that engine/lanes/relu_polynomials.hpp promises for a relu's two derivatives, for the
+/// instruction set in use; where its square root is approximate (relu-inl.hpp), that included.
+struct ReluDerivativeFit {
+  double angle;              ///< of acos|c|/π, relative to itself, any c
+  double nonnegative_angle;  ///< the fit for c ≥ 0, relative to 1 − acos(c)/π
+  double sine;               ///< of √(1 − c²), relative to itself
+};
+ReluDerivativeFit relu_derivative_fit(DataType type);
+
 /// How the errors of a relu's cosine reach its two derivatives (docs/mathematics.md, §7).
 enum class AngleErrors {
   kIndependent,  ///< slope and bend each off by the whole error of the angle: holds for any pair
