@@ -1,9 +1,10 @@
-// Computes one kernel entry by hand-checkable numbers through the installed package.
+// Computes one kernel entry by hand-checkable numbers through the installed package: by the
+// reference and through the front door.
 #include <cstdio>
 #include <vector>
 
 #include "engine/core/version.hpp"
-#include "engine/network/program.hpp"
+#include "engine/gramtile.hpp"
 #include "engine/reference/reference.hpp"
 #include "io/network/network_json.hpp"
 
@@ -12,9 +13,14 @@ int main() {
       R"({"layers": [{"type": "conv2d", "kernel_size": 2, "padding": 0, "var_weight": 4}]})",
       "inline");
   const auto program = gramtile::lower(network, {.channels = 1, .height = 2, .width = 2});
-  const std::vector<double> x{1, 2, 3, 4}, y{1, 1, 1, 1};
   // var_weight / k² · Σ x·y = 4/4 · (1 + 2 + 3 + 4)
-  const double k = gramtile::reference::kernel(program, x, y);
-  std::printf("gramtile %s: K = %g\n", gramtile::kVersion.data(), k);
-  return k == 10 ? 0 : 1;
+  const std::vector<double> x{1, 2, 3, 4}, y{1, 1, 1, 1};
+  const double by_reference = gramtile::reference::kernel(program, x, y);
+  const gramtile::ImageArray rows{{{{1, 2}, {3, 4}}}}, columns{{{{1, 1}, {1, 1}}}};
+  const double k = gramtile::kernel_matrix(program, rows, columns)(0, 0);
+  // By var_weight: K / var_weight.
+  const double slope = gramtile::kernel_jacobian(program, rows, columns).jacobian(0, 0, 0);
+  std::printf("gramtile %s: K = %g, %g, slope %g\n", gramtile::kVersion.data(), by_reference, k,
+              slope);
+  return by_reference == 10 && k == 10 && slope == 2.5 ? 0 : 1;
 }
