@@ -28,7 +28,6 @@ HWY_NOINLINE void AddLaneSums(D d, const hn::TFromD<D>* vectors, Index count, do
 #if HWY_TARGET <= HWY_AVX3
   if constexpr (sizeof(hn::TFromD<D>) == 4) {
     using V = hn::Vec<D>;
-    const auto load = [&](Index at) HWY_ATTR { return hn::Load(d, vectors + at * n); };
     // Each level merges two vectors into one that holds half as many partial sums of each.
     const auto halves = [&](V a, V b) HWY_ATTR {  // 256 bits of a, 256 bits of b
       return V{_mm512_add_ps(_mm512_shuffle_f32x4(a.raw, b.raw, 0x44),
@@ -46,19 +45,32 @@ HWY_NOINLINE void AddLaneSums(D d, const hn::TFromD<D>* vectors, Index count, do
       return V{_mm512_add_ps(_mm512_shuffle_ps(a.raw, b.raw, 0x88),
                              _mm512_shuffle_ps(a.raw, b.raw, 0xDD))};
     };
-    for (; i + 16 <= count; i += 16) {
+    // Sums of vectors i … i + 15, in order.
+    const auto sixteen = [&](const auto& load) HWY_ATTR {
       V fours[4];
       HWY_UNROLL(4)
       for (Index q = 0; q < 4; ++q) {
-        // Vectors i+q, i+4+q, i+8+q, i+12+q end in block 0, 1, 2, 3 of fours[q].
-        fours[q] = quarters(halves(load(i + q), load(i + 4 + q)),
-                            halves(load(i + 8 + q), load(i + 12 + q)));
+        // Vectors q, 4 + q, 8 + q, 12 + q end in block 0, 1, 2, 3 of fours[q].
+        fours[q] = quarters(halves(load(q), load(4 + q)), halves(load(8 + q), load(12 + q)));
       }
-      const V all = singles(pairs(fours[0], fours[1]), pairs(fours[2], fours[3]));
+      return singles(pairs(fours[0], fours[1]), pairs(fours[2], fours[3]));
+    };
+    const auto add = [&](V all, double* to) HWY_ATTR {
       const __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(all.raw));
       const __m512d high = _mm512_cvtps_pd(_mm512_extractf32x8_ps(all.raw, 1));
-      _mm512_storeu_pd(sums + i, _mm512_add_pd(_mm512_loadu_pd(sums + i), low));
-      _mm512_storeu_pd(sums + i + 8, _mm512_add_pd(_mm512_loadu_pd(sums + i + 8), high));
+      _mm512_storeu_pd(to, _mm512_add_pd(_mm512_loadu_pd(to), low));
+      _mm512_storeu_pd(to + 8, _mm512_add_pd(_mm512_loadu_pd(to + 8), high));
+    };
+    for (; i + 16 <= count; i += 16) {
+      add(sixteen([&](Index k) HWY_ATTR { return hn::Load(d, vectors + (i + k) * n); }), sums + i);
+    }
+    if (i + 4 < count) {  // cheaper than one by one
+      double rest[16] = {};
+      add(sixteen([&](Index k) HWY_ATTR {
+            return i + k < count ? hn::Load(d, vectors + (i + k) * n) : hn::Zero(d);
+          }),
+          rest);
+      for (Index k = 0; i < count; ++i, ++k) sums[i] += rest[k];
     }
   }
 #endif

@@ -48,7 +48,8 @@ class ComputeRun {
         workspaces_([this] { return LaneWorkspace<T>(program_, simd::kernels<T>().lanes); }),
         derivative_workspaces_([this] {
           return DerivativeWorkspace<T>(reverse_, request_.derivative == Derivative::kJacobian);
-        }) {
+        }),
+        bend_sums_([this] { return allocate_bend_sums(program_, request_.plan->tile_size); }) {
     if (request.derivative != Derivative::kNone)
       reverse_ = reverse_lanes(program_, *request.program);
   }
@@ -114,7 +115,8 @@ class ComputeRun {
       if (gradient) {
         task.gradient.assign(request_.program->parameters.size(), 0.0);
         compute_tile_gradient<T>(operands, reverse_, {task.upstream, task.mirrored_upstream},
-                                 *executor_, derivative_workspaces_, kernel, task.gradient);
+                                 *executor_, derivative_workspaces_, bend_sums_, kernel,
+                                 task.gradient);
       } else if (!jacobian.empty()) {
         compute_tile_jacobian<T>(operands, reverse_, *executor_, derivative_workspaces_, kernel,
                                  jacobian);
@@ -184,6 +186,7 @@ class ComputeRun {
   WorkspacePool<LaneWorkspace<T>> workspaces_;
   ReverseProgram reverse_;
   WorkspacePool<DerivativeWorkspace<T>> derivative_workspaces_;
+  WorkspacePool<BendSums> bend_sums_;
   std::size_t next_ = 0;  ///< into request_.tiles; fetch only
 };
 

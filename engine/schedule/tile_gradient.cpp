@@ -16,39 +16,33 @@ constexpr Index kGroupColumns = 64;
 
 Index num_groups(Index num_columns) { return (num_columns + kGroupColumns - 1) / kGroupColumns; }
 
-/// What the pairs of a tile leave for the chains of variances, and for the parameters directly.
-struct PairSums {
-  Index maps = 0;
-  AlignedBuffer<double> row_bend;     ///< [group, row, maps]
-  AlignedBuffer<double> column_bend;  ///< [column, maps]
-  std::vector<double> raw;            ///< [group, step, kNumRaw]
-};
-
 template <class T>
 class TileGradient {
  public:
   TileGradient(const TileOperands<T>& tile, const ReverseProgram& program,
                const TileUpstream& upstream, Executor& executor,
-               WorkspacePool<DerivativeWorkspace<T>>& workspaces, std::span<T> kernel)
+               WorkspacePool<DerivativeWorkspace<T>>& workspaces, BendSums& sums,
+               std::span<T> kernel)
       : tile_(tile),
         program_(program),
         upstream_(upstream),
         executor_(executor),
         workspaces_(workspaces),
+        sums_(sums),
         kernel_(kernel),
+        maps_(tile.program.num_map_pixels),
         num_rows_(tile.rows.examples.size()),
         num_columns_(tile.columns.examples.size()) {
-    sums_.maps = tile.program.num_map_pixels;
     const Index groups = num_groups(num_columns_);
-    sums_.row_bend = AlignedBuffer<double>(as_size(groups * num_rows_ * sums_.maps));
-    sums_.column_bend = AlignedBuffer<double>(as_size(num_columns_ * sums_.maps));
-    sums_.raw.assign(as_size(groups * program.num_raw()), 0.0);
+    std::fill_n(sums_.rows.data(), groups * num_rows_ * maps_, 0.0);
+    std::fill_n(sums_.columns.data(), num_columns_ * maps_, 0.0);
+    raw_.assign(as_size(groups * program.num_raw()), 0.0);
   }
 
   void add_to(std::span<double> gradient) {
     executor_.for_each(num_groups(num_columns_), [&](Index group) { run_group(group); });
     std::vector<double> raw(as_size(program_.num_raw()), 0.0);
-    add_rows(raw, sums_.raw, num_groups(num_columns_));
+    add_rows(raw, raw_, num_groups(num_columns_));
     add_chains(raw, true);
     if (!tile_.triangle) add_chains(raw, false);
     for (const DerivativeTerm& term : program_.terms) {
@@ -79,7 +73,7 @@ class TileGradient {
     const Index count = std::min(lanes, num_columns_ - first);
     for (Index start = 0; start < num_rows_; start += kStripRows) {
       if (tile_.triangle && first + count <= start + 1) break;
-      std::fill_n(w.bend.data(), sums_.maps * lanes, T(0));
+      std::fill_n(w.bend.data(), maps_ * lanes, T(0));
       for (Index row = start; row < std::min(start + kStripRows, num_rows_); ++row) {
         if (tile_.triangle && first + count <= row + 1) break;
         run_pairs(group, row, first, count, w);
@@ -105,10 +99,10 @@ class TileGradient {
       std::copy_n(result, count, kernel_.data() + row * num_columns_ + first);
     }
     if (!needed) return;
-    double* row_bend = sums_.row_bend.data() + (group * num_rows_ + row) * sums_.maps;
+    double* row_bend = sums_.rows.data() + (group * num_rows_ + row) * maps_;
     kernels.gradient(program_.view(),
                      {pack, w.seeds.data(), w.adjoints.data(), w.couple.data(),
-                      sums_.raw.data() + group * program_.num_raw(), w.bend.data(), row_bend});
+                      raw_.data() + group * program_.num_raw(), w.bend.data(), row_bend});
   }
 
   /// ∂L/∂K of every lane; false when all are 0. The mirror image of a pair is the same pair.
@@ -131,9 +125,9 @@ class TileGradient {
   void add_column_bend(Index first, Index count, const DerivativeWorkspace<T>& w) {
     const Index lanes = simd::kernels<T>().lanes;
     for (Index lane = 0; lane < count; ++lane) {
-      double* to = sums_.column_bend.data() + (first + lane) * sums_.maps;
+      double* to = sums_.columns.data() + (first + lane) * maps_;
       const T* from = w.bend.data() + lane;
-      for (Index p = 0; p < sums_.maps; ++p) to[p] += static_cast<double>(from[p * lanes]);
+      for (Index p = 0; p < maps_; ++p) to[p] += static_cast<double>(from[p * lanes]);
     }
   }
 
@@ -161,7 +155,7 @@ class TileGradient {
     for (Index i = 0; i < count && tile_.triangle; ++i) {
       seeds[as_size(i)] = upstream_.direct[as_size((first + i) * num_columns_ + first + i)];
     }
-    std::vector<double> bend(as_size(sums_.maps));
+    std::vector<double> bend(as_size(maps_));
     run_image_chain(
         block, program_, first, count, seeds,
         [&](Index i) { return image_bend(rows, first + i, bend); }, w);
@@ -175,10 +169,10 @@ class TileGradient {
     };
     if (rows) {
       for (Index g = 0; g < num_groups(num_columns_); ++g) {
-        add(sums_.row_bend.data() + (g * num_rows_ + image) * sums_.maps);
+        add(sums_.rows.data() + (g * num_rows_ + image) * maps_);
       }
     }
-    if (!rows || tile_.triangle) add(sums_.column_bend.data() + image * sums_.maps);
+    if (!rows || tile_.triangle) add(sums_.columns.data() + image * maps_);
     return bend.data();
   }
 
@@ -187,12 +181,19 @@ class TileGradient {
   TileUpstream upstream_;
   Executor& executor_;
   WorkspacePool<DerivativeWorkspace<T>>& workspaces_;
+  BendSums& sums_;
   std::span<T> kernel_;
-  Index num_rows_, num_columns_;
-  PairSums sums_;
+  Index maps_, num_rows_, num_columns_;
+  std::vector<double> raw_;  ///< [group, step, kNumRaw]
 };
 
 }  // namespace
+
+BendSums allocate_bend_sums(const LaneProgram& program, Index tile_size) {
+  const Index maps = program.num_map_pixels;
+  return {.rows = AlignedBuffer<double>(as_size(num_groups(tile_size) * tile_size * maps)),
+          .columns = AlignedBuffer<double>(as_size(tile_size * maps))};
+}
 
 std::size_t gradient_tile_bytes(const LaneProgram& program, Index tile_size) {
   const Index maps = program.num_map_pixels;
@@ -203,19 +204,21 @@ std::size_t gradient_tile_bytes(const LaneProgram& program, Index tile_size) {
 template <class T>
 void compute_tile_gradient(const TileOperands<T>& tile, const ReverseProgram& program,
                            const TileUpstream& upstream, Executor& executor,
-                           WorkspacePool<DerivativeWorkspace<T>>& workspaces, std::span<T> kernel,
+                           WorkspacePool<DerivativeWorkspace<T>>& workspaces,
+                           WorkspacePool<BendSums>& bend_sums, std::span<T> kernel,
                            std::span<double> gradient) {
-  TileGradient<T>(tile, program, upstream, executor, workspaces, kernel).add_to(gradient);
+  auto sums = bend_sums.borrow();
+  TileGradient<T>(tile, program, upstream, executor, workspaces, *sums, kernel).add_to(gradient);
   if (tile.triangle && !kernel.empty()) mirror_triangle<T>(tile.rows.diagonal, kernel);
 }
 
 template void compute_tile_gradient(const TileOperands<float>&, const ReverseProgram&,
                                     const TileUpstream&, Executor&,
-                                    WorkspacePool<DerivativeWorkspace<float>>&, std::span<float>,
-                                    std::span<double>);
+                                    WorkspacePool<DerivativeWorkspace<float>>&,
+                                    WorkspacePool<BendSums>&, std::span<float>, std::span<double>);
 template void compute_tile_gradient(const TileOperands<double>&, const ReverseProgram&,
                                     const TileUpstream&, Executor&,
-                                    WorkspacePool<DerivativeWorkspace<double>>&, std::span<double>,
-                                    std::span<double>);
+                                    WorkspacePool<DerivativeWorkspace<double>>&,
+                                    WorkspacePool<BendSums>&, std::span<double>, std::span<double>);
 
 }  // namespace gramtile
