@@ -16,8 +16,8 @@ struct NamedProgram {
 /// The four presets on the images they are made for: 1×28×28, and 3×32×32 for resnet32-gp-cifar10.
 std::vector<NamedProgram> preset_programs();
 
-/// Networks of 16 equal operations on 28×28 maps and one window over the whole map, which costs
-/// about a third of one of them: `window3`, `window7`: sums alone; `relu`: relus of maps without
+/// Networks of 16 equal operations on 28×28 maps and one window over the whole map, cheaper than
+/// any of them: `window3`, `window7`: sums alone; `relu`: relus of maps without
 /// negative pixels, behind 1×1 convolutions; `window3_relu`, `window7_relu`: whole layers.
 std::vector<NamedProgram> operation_programs();
 

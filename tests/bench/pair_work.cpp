@@ -151,7 +151,7 @@ class TileWork : public Workload {
   std::vector<double> upstream_, mirrored_, gradient_;
 };
 
-/// Keeps the first entry of a few tiles and forgets the rest.
+/// Keeps the last entry of the first row of a few tiles and forgets the rest.
 class DiscardingSink : public TileSink {
  public:
   struct Kept {
@@ -160,12 +160,14 @@ class DiscardingSink : public TileSink {
   };
 
   void write(const TileResult& result) override {
-    if (kept_.size() == 3 || result.tile.on_diagonal()) return;
-    const bool single = result.data_type == DataType::kFloat32;
-    const double value =
-        single ? static_cast<double>(*reinterpret_cast<const float*>(result.kernel.data()))
-               : *reinterpret_cast<const double*>(result.kernel.data());
-    kept_.push_back({result.tile.rows.start, result.tile.columns.start, value});
+    if (kept_.size() == 3) return;
+    const Index row = result.tile.rows.start, column = result.tile.columns.stop - 1;
+    const std::byte* entry = result.kernel.data() + as_size(result.tile.columns.size() - 1) *
+                                                        size_in_bytes(result.data_type);
+    const double value = result.data_type == DataType::kFloat32
+                             ? static_cast<double>(*reinterpret_cast<const float*>(entry))
+                             : *reinterpret_cast<const double*>(entry);
+    kept_.push_back({row, column, value});
   }
   const std::vector<Kept>& kept() const { return kept_; }
 
@@ -173,16 +175,17 @@ class DiscardingSink : public TileSink {
   std::vector<Kept> kept_;
 };
 
-/// A symmetric matrix in four blocks a side at least, as kernel-build computes it.
+/// A symmetric matrix, in the tiles that kernel-build would choose.
 class RunWork : public Workload {
  public:
   RunWork(const Program& program, const WorkSpec& spec)
       : program_(program),
         images_(load_images(program.input, spec.edge)),
         source_(ArraySource::view(images_.shape, images_.pixels)),
-        plan_(plan_tiles({{"K", MatrixKind::kSymmetric, spec.edge, spec.edge}},
-                         std::clamp<Index>(spec.edge / 4, 1, 256))),
         options_{.data_type = spec.data_type, .num_threads = spec.num_threads} {
+    const std::vector<MatrixSpec> matrices{{"K", MatrixKind::kSymmetric, spec.edge, spec.edge}};
+    plan_ =
+        plan_tiles(matrices, default_tile_size(program_, matrices, options_, Derivative::kNone));
     request_.program = &program_;
     request_.plan = &plan_;
     request_.sources = {{&source_, nullptr}};
@@ -203,8 +206,8 @@ class RunWork : public Workload {
   const Program program_;
   Images images_;
   ArraySource source_;
-  TilePlan plan_;
   ComputeOptions options_;
+  TilePlan plan_;
   ComputeRequest request_;
   DiscardingSink sink_;
 };

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs gramtile_bench and the commands and prints Markdown tables; called by run.sh.
 
-Every figure is the median of at least 5 turns or runs in which what is compared alternates.
+Every figure is the median of at least 5 turns or runs in which what is compared alternates. With
+--update the tables also replace those between the marks of docs/performance.md.
 """
 
 import argparse
@@ -19,6 +20,7 @@ LONG_SECTIONS = ["build", "memory", "forum"]
 NETWORKS = ["convnet-gp", "residual-cnn-gp", "resnet32-gp", "resnet32-gp-cifar10"]
 OPERATIONS = ["window3", "window7", "relu", "window3_relu", "window7_relu"]
 TYPES = ["float32", "float64"]
+DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "performance.md"
 
 
 class Bench:
@@ -42,12 +44,30 @@ class Bench:
         return {b["name"].split("/iterations")[0]: b for b in result["benchmarks"]}
 
 
-def table(title, header, rows):
-    print(f"\n**{title}**\n")
-    print("| " + " | ".join(header) + " |")
-    print("|" + "---|" * len(header))
-    for row in rows:
-        print("| " + " | ".join(row) + " |", flush=True)
+class Text:
+    """What a section printed, for the document."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line=""):
+        print(line, flush=True)
+        self.lines.append(line)
+
+    def table(self, title, header, rows):
+        self.say(f"\n**{title}**\n")
+        self.say("| " + " | ".join(header) + " |")
+        self.say("|" + "---|" * len(header))
+        for row in rows:
+            self.say("| " + " | ".join(row) + " |")
+
+    def replace_in_document(self, section):
+        """Replaces what stands between `<!-- run.sh SECTION -->` and `<!-- end -->`."""
+        before, mark, rest = DOCUMENT.read_text().partition(f"<!-- run.sh {section} -->\n")
+        _, end, after = rest.partition("<!-- end -->\n")
+        if not mark or not end:
+            sys.exit(f"{DOCUMENT}: no marks for {section}")
+        DOCUMENT.write_text(before + mark + "\n".join(self.lines) + "\n" + end + after)
 
 
 def number(value, digits=3):
@@ -60,22 +80,28 @@ def number(value, digits=3):
     return f"{value:.{digits}g}"
 
 
-def print_machine(bench):
+def processor():
+    """Such as "2 virtual cores of an Intel Xeon Processor"."""
+    info = pathlib.Path("/proc/cpuinfo").read_text()
+    model = next((line.split(":")[1].strip() for line in info.splitlines()
+                  if line.startswith("model name")), "an unknown processor")
+    virtual = "virtual " if " hypervisor" in info else ""
+    return f"{os.cpu_count()} {virtual}cores of {model.replace('(R)', '')}"
+
+
+def say_machine(text, bench):
     bench.run("operation/window3/float32", turns=1)
     context = bench.context
-    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo")
-                  if line.startswith("model name")), "unknown processor")
-    caches = ", ".join(f"L{c['level']} {c['type'].lower()} {c['size'] >> 10} KiB"
-                       for c in context["caches"])
-    print(f"{datetime.date.today()}, {context['num_cpus']} × {model} ({caches}); instruction set "
-          f"{context['instruction_set']}, peak of {context['peak_instruction_set']}; images: "
-          f"{context['images']}; medians of {bench.turns} turns")
+    level2 = next((c["size"] >> 20 for c in context["caches"] if c["level"] == 2), "?")
+    text.say(f"\n{datetime.date.today()}, {processor()} ({level2} MiB L2), instruction set "
+             f"{context['instruction_set']}, peak of {context['peak_instruction_set']}; "
+             f"{context['images']}; medians of {bench.turns} turns.")
     load = os.getloadavg()[0]
-    if load > 0.5:
-        print(f"The machine is not quiet: load {load:.1f}.")
+    if load > 1:
+        text.say(f"The machine was not quiet: load {load:.1f} from other work.")
 
 
-def print_networks(bench):
+def say_networks(text, bench):
     header = ["network", "type", "threads", "pairs/s", "peak GFLOP/s", "pairs/s per GFLOP/s",
               "useful operations per slot", "float64 / float32", "2 threads / 1",
               "gradient / forward", "jacobian / forward"]
@@ -104,16 +130,16 @@ def print_networks(bench):
                     number(value("threads", "ratio", 2) if not one else None),
                     number(value("gradient_cost", "cost") if one else None),
                     number(value("jacobian_cost", "cost") if one else None)])
-    table("Networks: one tile of 128 × 128 pairs", header, rows)
+    text.table("Networks: one tile of 128 × 128 pairs", header, rows)
     if forced[0][2] is not None:
-        table("The same by the peak of the instruction set in use, one thread",
+        text.table("The same by the peak of the instruction set in use, one thread",
               ["network", "type", "its peak GFLOP/s", "pairs/s per GFLOP/s"],
               [[n, t, number(p), number(r)] for n, t, p, r in forced])
     rate = useful["resnet32-gp", "float32"] / useful["convnet-gp", "float32"]
-    print(f"\nUseful-operation rate of resnet32-gp over that of convnet-gp, float32: {rate:.2f}")
+    text.say(f"\nUseful-operation rate of resnet32-gp over that of convnet-gp, float32: {rate:.2f}.")
 
 
-def print_operations(bench):
+def say_operations(text, bench):
     rows = []
     for network in OPERATIONS:
         found = bench.run(f"operation/{network}")
@@ -123,7 +149,7 @@ def print_operations(bench):
                          number(entry["peak_GFLOPs"]), number(entry["pairs_per_s_per_GFLOPs"]),
                          number(entry["ns_per_layer_pixel"]),
                          number(entry["slots_per_layer_pixel"])])
-    table("Operations: one pack, one thread",
+    text.table("Operations: one pack, one thread",
           ["operation", "type", "pairs/s", "peak GFLOP/s", "pairs/s per GFLOP/s",
            "ns per pixel, operation and pair", "slots per pixel, operation and pack"], rows)
     rows = []
@@ -136,18 +162,18 @@ def print_operations(bench):
             rows.append([network, data_type, number(pack["pairs_per_s_per_GFLOPs"]),
                          number(run["pairs_per_s_per_GFLOPs"]), number(images["images_per_s"]),
                          number(pack["pairs_per_s"] / images["images_per_s"])])
-    table("Around the tile, one thread",
+    text.table("Around the tile, one thread",
           ["network", "type", "one pack: pairs/s per GFLOP/s",
            "run of 256 images, preparation included: pairs/s per GFLOP/s",
            "images prepared/s", "pairs in the time of one image's preparation"], rows)
 
 
-def print_scaling(bench):
+def say_scaling(text, bench):
     found = bench.run("scale")
     rows = [["/".join(name.split("/")[1:-2]).replace(":", " ").replace("/", ", "),
              number(entry["pairs_per_s"]), number(entry["ns_per_layer_pixel"]),
              number(entry["slots_per_layer_pixel"])] for name, entry in found.items()]
-    table("Scaling: layers of 7×7 window and relu, float32, one thread",
+    text.table("Scaling: layers of 7×7 window and relu, float32, one thread",
           ["", "pairs/s", "ns per pixel, layer and pair", "slots per pixel, layer and pack"], rows)
 
 
@@ -158,6 +184,7 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/bench"))
     parser.add_argument("--turns", type=int, default=9)
     parser.add_argument("--long", action="store_true", help="also whole runs of the commands")
+    parser.add_argument("--update", action="store_true", help="put the tables in the document")
     arguments = parser.parse_args()
     unknown = set(arguments.sections) - set(SECTIONS + LONG_SECTIONS)
     if unknown:
@@ -166,19 +193,18 @@ def main():
 
     bench = Bench(arguments.build, arguments.turns)
     runs = commands.Commands(arguments.build)
-    print_machine(bench)
-    if "networks" in sections:
-        print_networks(bench)
-    if "operations" in sections:
-        print_operations(bench)
-    if "scaling" in sections:
-        print_scaling(bench)
-    if "build" in sections:
-        table(*commands.build_rows(runs, bench, number))
-    if "memory" in sections:
-        table(*commands.memory_rows(runs, number))
-    if "forum" in sections:
-        table(*commands.forum_rows(runs, number))
+    say = {"networks": lambda text: say_networks(text, bench),
+           "operations": lambda text: say_operations(text, bench),
+           "scaling": lambda text: say_scaling(text, bench),
+           "build": lambda text: text.table(*commands.build_rows(runs, bench, number)),
+           "memory": lambda text: text.table(*commands.memory_rows(runs, number)),
+           "forum": lambda text: text.table(*commands.forum_rows(runs, number))}
+    for section in sections:
+        text = Text()
+        say_machine(text, bench)
+        say[section](text)
+        if arguments.update:
+            text.replace_in_document(section)
 
 
 if __name__ == "__main__":

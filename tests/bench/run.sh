@@ -4,6 +4,7 @@
 #   tests/bench/run.sh --long             and whole runs of the commands: speed and memory (half an hour)
 #   tests/bench/run.sh networks build     sections by name: networks operations scaling build memory forum
 #   tests/bench/run.sh --turns 21 …       more turns than the 9 that medians are taken over (5 at least)
+#   tests/bench/run.sh --update …         and put the tables in docs/performance.md
 # GRAMTILE_TARGET=AVX2 in the environment forces an instruction set; rates are then also given per
 # GFLOP/s of that one's peak. Use a quiet machine. Safe to run twice; everything lies in build/bench.
 set -eu

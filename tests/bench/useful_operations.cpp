@@ -9,16 +9,12 @@ double pixels(const Program& program, ValueId value) {
   return static_cast<double>(program.values[static_cast<std::size_t>(value)].shape.num_pixels());
 }
 
-/// Additions per sum along x, and along y, for stride 1.
-double additions_along_x(Index k) {
-  if (k == 1) return 0;
-  if (k == 2) return 1;
-  return k == 7 ? 2.25 : (static_cast<double>(k / 2) + 2) / 2;
-}
-double additions_along_y(Index k) {
+/// Additions per sum along one axis, for stride 1.
+double additions(Index k) {
   if (k <= 2) return static_cast<double>(k - 1);
-  return (static_cast<double>(k / 2) + 2) / 2;
+  return static_cast<double>(k / 2 + 2) / 2;
 }
+double additions_along_x(Index k) { return k == 7 ? 2.25 : additions(k); }
 
 double operations(const Program& program, const Conv2dOp& op) {
   const double outputs = pixels(program, op.output);
@@ -27,9 +23,8 @@ double operations(const Program& program, const Conv2dOp& op) {
   const auto k = static_cast<double>(op.geometry.kernel_size);
   const auto stride = static_cast<double>(op.geometry.stride);
   if (op.geometry.stride > 1) return outputs * ((k - 1) * (stride + 1)) + affine;
-  return outputs * (additions_along_x(op.geometry.kernel_size) +
-                    additions_along_y(op.geometry.kernel_size)) +
-         affine;
+  const Index size = op.geometry.kernel_size;
+  return outputs * (additions_along_x(size) + additions(size)) + affine;
 }
 
 double operations(const Program& program, const ReluOp& op) {

@@ -3,16 +3,16 @@
 // multiply-add of one pair (one vector instruction for a pack), and nothing for loads, stores,
 // layouts and boundaries. The weights are those of the float lanes on AVX-512, whatever runs:
 //
-//   relu, xy ≥ 0 known       14   relu-inl.hpp: half_inverse, u, max, polynomial 4, reciprocal
-//   root,
-//                                 s, correction, two products, r − xy, last sum
-//   relu, any sign           18   … and |xy|, max(xy, 0), a polynomial of two degrees more
-//   window, along x, per sum      window-inl.hpp: (⌊k/2⌋ + 2)/2; 2.25 for k = 7; 1 for k = 2
-//   window, along y, per sum      (⌊k/2⌋ + 2)/2; 1 for k = 2
-//   … with a stride s             k − 1 along y, (k − 1)·s along x: s rows are summed for each
-//   window over the whole map     1 per input pixel
-//   affine end of a window    1   and 1 more for each further branch of a sum
-//   product of the images     C   per pixel
+//   relu, xy ≥ 0 known: 14 a pixel. relu-inl.hpp: 1/(2r), u, max, 4 of the polynomial, the
+//     reciprocal root, s, its correction, two products, r − xy, the last sum.
+//   relu of any sign: 18. Besides, |xy|, max(xy, 0) and two degrees more.
+//   window of k × k: per sum and axis (⌊k/2⌋ + 2)/2, 1 for k = 2, and 2.25 along x for k = 7.
+//     window-inl.hpp: neighbours are summed together.
+//   window with stride s: (k − 1)·s along x, since s rows are summed for each that is kept, and
+//     k − 1 along y.
+//   window over the whole map: 1 per input pixel.
+//   affine end of a window: 1 a pixel, and 1 more for each further branch of a sum.
+//   product of the images: 1 per channel and pixel.
 #pragma once
 
 #include "engine/network/program.hpp"
