@@ -85,7 +85,8 @@ void time_work(benchmark::State& state, const NamedProgram& network, const WorkS
   });
 }
 
-/// The rate of `work` divided by that of `base`, in turns.
+/// The rate of `work` divided by that of `base`, in turns; where they differ in threads, also that
+/// ratio of the peak.
 void time_ratio(benchmark::State& state, const NamedProgram& network, const WorkSpec& work,
                 const WorkSpec& base) {
   guarded(state, [&] {
@@ -93,8 +94,15 @@ void time_ratio(benchmark::State& state, const NamedProgram& network, const Work
     const auto base_executor = make_executor(base.num_threads);
     const auto first = make_work(network.program, base, *base_executor);
     const auto second = make_work(network.program, work, *work_executor);
-    Rotation rotation({first.get(), second.get()}, settings.slice_seconds);
+    // What the machine itself gives for more threads, at this very moment.
+    PeakWork base_peak(best_peak(), base.data_type, *base_executor);
+    PeakWork work_peak(best_peak(), work.data_type, *work_executor);
+    std::vector<Workload*> works{first.get(), second.get()};
+    const bool threads = base.num_threads != work.num_threads;
+    if (threads) works.insert(works.end(), {&base_peak, &work_peak});
+    Rotation rotation(works, settings.slice_seconds);
     take_turns(state, rotation);
+    if (threads) state.counters["peak_ratio"] = rotation.ratio(3, 2);
     state.counters["ratio"] = rotation.ratio(1, 0);
     state.counters["cost"] = rotation.ratio(0, 1);
   });

@@ -103,7 +103,7 @@ def say_machine(text, bench):
 
 def say_networks(text, bench):
     header = ["network", "type", "threads", "pairs/s", "peak GFLOP/s", "pairs/s per GFLOP/s",
-              "useful operations per slot", "float64 / float32", "2 threads / 1",
+              "useful operations per slot", "float64 / float32", "2 threads / 1", "the same of the peak",
               "gradient / forward", "jacobian / forward"]
     rows, useful, forced = [], {}, []
     for network in NETWORKS:
@@ -128,6 +128,7 @@ def say_networks(text, bench):
                     number(value("tile", "useful_per_slot", threads)),
                     number(value("types", "ratio") if one else None),
                     number(value("threads", "ratio", 2) if not one else None),
+                    number(value("threads", "peak_ratio", 2) if not one else None),
                     number(value("gradient_cost", "cost") if one else None),
                     number(value("jacobian_cost", "cost") if one else None)])
     text.table("Networks: one tile of 128 × 128 pairs", header, rows)
