@@ -65,8 +65,8 @@ struct ReluSink {
   ReluOperands<T> operands;
   AdjointMap<D> adjoint;
   T weight;
-  T* bend;           // [pixel][lane]
-  double* row_bend;  // [pixel]; kAccumulate only
+  T* bend;      // [pixel][lane]
+  T* row_bend;  // [pixel]; kAccumulate only
   mutable V weight_sum;
 
   HWY_NOINLINE void Pixels(Index first, T* t, Index count) const {
@@ -123,7 +123,7 @@ HWY_INLINE AdjointRows<D> OutputAdjoint(D d, const ReverseStep& step, Index stri
 template <bool kAccumulate, class D, class Done>
 HWY_INLINE void ReversePairStep(D d, const ReverseSteps& program, const ReverseStep& step,
                                 const PackOperands<hn::TFromD<D>>& pack, hn::TFromD<D>* adjoints,
-                                hn::TFromD<D>* couple, hn::TFromD<D>* bend, double* row_bend,
+                                hn::TFromD<D>* couple, hn::TFromD<D>* bend, hn::TFromD<D>* row_bend,
                                 const Done& done) {
   using T = hn::TFromD<D>;
   const Index n = static_cast<Index>(hn::Lanes(d));

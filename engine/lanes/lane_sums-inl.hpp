@@ -22,7 +22,7 @@ HWY_INLINE double LaneSum(D d, hn::Vec<D> v) {
 // sums[i] += sum over lanes of vectors[i], i < count. One at a time costs 8 to 10 instructions a
 // vector on AVX-512; 16 floats at a time, halving as they are merged, 3.
 template <class D>
-HWY_NOINLINE void AddLaneSums(D d, const hn::TFromD<D>* vectors, Index count, double* sums) {
+HWY_NOINLINE void AddLaneSums(D d, const hn::TFromD<D>* vectors, Index count, hn::TFromD<D>* sums) {
   const Index n = static_cast<Index>(hn::Lanes(d));
   Index i = 0;
 #if HWY_TARGET <= HWY_AVX3
@@ -55,17 +55,13 @@ HWY_NOINLINE void AddLaneSums(D d, const hn::TFromD<D>* vectors, Index count, do
       }
       return singles(pairs(fours[0], fours[1]), pairs(fours[2], fours[3]));
     };
-    const auto add = [&](V all, double* to) HWY_ATTR {
-      const __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(all.raw));
-      const __m512d high = _mm512_cvtps_pd(_mm512_extractf32x8_ps(all.raw, 1));
-      _mm512_storeu_pd(to, _mm512_add_pd(_mm512_loadu_pd(to), low));
-      _mm512_storeu_pd(to + 8, _mm512_add_pd(_mm512_loadu_pd(to + 8), high));
-    };
+    const auto add = [&](V all, float* to)
+                         HWY_ATTR { hn::StoreU(hn::Add(hn::LoadU(d, to), all), d, to); };
     for (; i + 16 <= count; i += 16) {
       add(sixteen([&](Index k) HWY_ATTR { return hn::Load(d, vectors + (i + k) * n); }), sums + i);
     }
     if (i + 4 < count) {  // cheaper than one by one
-      double rest[16] = {};
+      float rest[16] = {};
       add(sixteen([&](Index k) HWY_ATTR {
             return i + k < count ? hn::Load(d, vectors + (i + k) * n) : hn::Zero(d);
           }),
@@ -74,7 +70,9 @@ HWY_NOINLINE void AddLaneSums(D d, const hn::TFromD<D>* vectors, Index count, do
     }
   }
 #endif
-  for (; i < count; ++i) sums[i] += LaneSum(d, hn::Load(d, vectors + i * n));
+  for (; i < count; ++i) {
+    sums[i] += hn::GetLane(hn::SumOfLanes(d, hn::Load(d, vectors + i * n)));
+  }
 }
 
 }  // namespace HWY_NAMESPACE

@@ -48,7 +48,7 @@ struct GradientOperands {
   T* couple;             ///< two rows of vectors
   double* raw;           ///< [step][kNumRaw], added to: sums over pixels and lanes
   T* column_bend;        ///< [num_map_pixels][lane], added to: adjoint · bend
-  double* row_bend;      ///< [num_map_pixels], added to: the same, summed over lanes
+  T* row_bend;           ///< [num_map_pixels], added to: the same, summed over lanes
 };
 
 /// Buffers of one pack on its way back, jacobian mode: three adjoint maps, of xy, xx and yy.

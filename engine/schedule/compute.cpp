@@ -49,7 +49,7 @@ class ComputeRun {
         derivative_workspaces_([this] {
           return DerivativeWorkspace<T>(reverse_, request_.derivative == Derivative::kJacobian);
         }),
-        bend_sums_([this] { return allocate_bend_sums(program_, request_.plan->tile_size); }) {
+        bend_sums_([this] { return allocate_bend_sums<T>(program_, request_.plan->tile_size); }) {
     if (request.derivative != Derivative::kNone)
       reverse_ = reverse_lanes(program_, *request.program);
   }
@@ -186,7 +186,7 @@ class ComputeRun {
   WorkspacePool<LaneWorkspace<T>> workspaces_;
   ReverseProgram reverse_;
   WorkspacePool<DerivativeWorkspace<T>> derivative_workspaces_;
-  WorkspacePool<BendSums> bend_sums_;
+  WorkspacePool<BendSums<T>> bend_sums_;
   std::size_t next_ = 0;  ///< into request_.tiles; fetch only
 };
 

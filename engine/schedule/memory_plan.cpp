@@ -31,7 +31,9 @@ Sizes sizes_for(const ComputeRequest& request) {
   sizes.block = PreparedBlock<T>::bytes(program, edge);
   sizes.tile = area * sizeof(T);
   if (jacobian) sizes.tile += area * sizeof(T) * request.program->parameters.size();
-  if (tape && !jacobian) sizes.tile += gradient_tile_bytes(program, edge);
+  if (tape && !jacobian)
+    sizes.tile += gradient_tile_bytes(program, edge,
+                                      sizeof(T) == 4 ? DataType::kFloat32 : DataType::kFloat64);
   sizes.workspace = LaneWorkspace<double>::bytes(program, simd::variance_kernels().lanes);
   if (tape) {
     sizes.workspace +=

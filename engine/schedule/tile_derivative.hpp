@@ -34,25 +34,29 @@ struct TileUpstream {
   std::span<const double> direct, mirrored;
 };
 
-/// What the pairs of a tile leave for the chains of variances: Σ adjoint · bend, in double. Large,
-/// so tiles hand it on to each other instead of asking the system for fresh pages.
+/// What the pairs of a tile leave for the chains of variances: Σ adjoint · bend. Large, so tiles
+/// hand it on to each other instead of asking the system for fresh pages. Sums of a row are over
+/// the columns of one group only, so T is exact enough for them; and they are read and written for
+/// every pack.
+template <class T>
 struct BendSums {
-  AlignedBuffer<double> rows;     ///< [group of columns, row, num_map_pixels]
+  AlignedBuffer<T> rows;          ///< [group of columns, row, num_map_pixels]
   AlignedBuffer<double> columns;  ///< [column, num_map_pixels]
 };
 
 /// Room for tiles of up to `tile_size`.
-BendSums allocate_bend_sums(const LaneProgram& program, Index tile_size);
+template <class T>
+BendSums<T> allocate_bend_sums(const LaneProgram& program, Index tile_size);
 
 /// Bytes that one tile's gradient holds while it is computed.
-std::size_t gradient_tile_bytes(const LaneProgram& program, Index tile_size);
+std::size_t gradient_tile_bytes(const LaneProgram& program, Index tile_size, DataType type);
 
 /// Adds the tile's contribution to `gradient` [P] and, unless it is empty, writes K to `kernel`.
 template <class T>
 void compute_tile_gradient(const TileOperands<T>& tile, const ReverseProgram& program,
                            const TileUpstream& upstream, Executor& executor,
                            WorkspacePool<DerivativeWorkspace<T>>& workspaces,
-                           WorkspacePool<BendSums>& bend_sums, std::span<T> kernel,
+                           WorkspacePool<BendSums<T>>& bend_sums, std::span<T> kernel,
                            std::span<double> gradient);
 
 /// Writes ∂K/∂θ to `jacobian`, [P, rows, columns], and K to `kernel`.

@@ -21,7 +21,7 @@ class TileGradient {
  public:
   TileGradient(const TileOperands<T>& tile, const ReverseProgram& program,
                const TileUpstream& upstream, Executor& executor,
-               WorkspacePool<DerivativeWorkspace<T>>& workspaces, BendSums& sums,
+               WorkspacePool<DerivativeWorkspace<T>>& workspaces, BendSums<T>& sums,
                std::span<T> kernel)
       : tile_(tile),
         program_(program),
@@ -34,7 +34,7 @@ class TileGradient {
         num_rows_(tile.rows.examples.size()),
         num_columns_(tile.columns.examples.size()) {
     const Index groups = num_groups(num_columns_);
-    std::fill_n(sums_.rows.data(), groups * num_rows_ * maps_, 0.0);
+    std::fill_n(sums_.rows.data(), groups * num_rows_ * maps_, T(0));
     std::fill_n(sums_.columns.data(), num_columns_ * maps_, 0.0);
     raw_.assign(as_size(groups * program.num_raw()), 0.0);
   }
@@ -99,7 +99,7 @@ class TileGradient {
       std::copy_n(result, count, kernel_.data() + row * num_columns_ + first);
     }
     if (!needed) return;
-    double* row_bend = sums_.rows.data() + (group * num_rows_ + row) * maps_;
+    T* row_bend = sums_.rows.data() + (group * num_rows_ + row) * maps_;
     kernels.gradient(program_.view(),
                      {pack, w.seeds.data(), w.adjoints.data(), w.couple.data(),
                       raw_.data() + group * program_.num_raw(), w.bend.data(), row_bend});
@@ -164,8 +164,8 @@ class TileGradient {
   /// Σ adjoint · bend of one image over all its pairs in the tile, into `bend`.
   const double* image_bend(bool rows, Index image, std::vector<double>& bend) const {
     std::fill(bend.begin(), bend.end(), 0.0);
-    const auto add = [&](const double* from) {
-      for (std::size_t p = 0; p < bend.size(); ++p) bend[p] += from[p];
+    const auto add = [&](const auto* from) {
+      for (std::size_t p = 0; p < bend.size(); ++p) bend[p] += static_cast<double>(from[p]);
     };
     if (rows) {
       for (Index g = 0; g < num_groups(num_columns_); ++g) {
@@ -181,7 +181,7 @@ class TileGradient {
   TileUpstream upstream_;
   Executor& executor_;
   WorkspacePool<DerivativeWorkspace<T>>& workspaces_;
-  BendSums& sums_;
+  BendSums<T>& sums_;
   std::span<T> kernel_;
   Index maps_, num_rows_, num_columns_;
   std::vector<double> raw_;  ///< [group, step, kNumRaw]
@@ -189,23 +189,27 @@ class TileGradient {
 
 }  // namespace
 
-BendSums allocate_bend_sums(const LaneProgram& program, Index tile_size) {
+template <class T>
+BendSums<T> allocate_bend_sums(const LaneProgram& program, Index tile_size) {
   const Index maps = program.num_map_pixels;
-  return {.rows = AlignedBuffer<double>(as_size(num_groups(tile_size) * tile_size * maps)),
+  return {.rows = AlignedBuffer<T>(as_size(num_groups(tile_size) * tile_size * maps)),
           .columns = AlignedBuffer<double>(as_size(tile_size * maps))};
 }
 
-std::size_t gradient_tile_bytes(const LaneProgram& program, Index tile_size) {
-  const Index maps = program.num_map_pixels;
-  return as_size((num_groups(tile_size) + 1) * tile_size * maps + 2 * tile_size * tile_size) *
-         sizeof(double);
+std::size_t gradient_tile_bytes(const LaneProgram& program, Index tile_size, DataType type) {
+  const Index maps = tile_size * program.num_map_pixels;
+  return as_size(num_groups(tile_size) * maps) * size_in_bytes(type) +
+         as_size(maps + 2 * tile_size * tile_size) * sizeof(double);
 }
+
+template BendSums<float> allocate_bend_sums(const LaneProgram&, Index);
+template BendSums<double> allocate_bend_sums(const LaneProgram&, Index);
 
 template <class T>
 void compute_tile_gradient(const TileOperands<T>& tile, const ReverseProgram& program,
                            const TileUpstream& upstream, Executor& executor,
                            WorkspacePool<DerivativeWorkspace<T>>& workspaces,
-                           WorkspacePool<BendSums>& bend_sums, std::span<T> kernel,
+                           WorkspacePool<BendSums<T>>& bend_sums, std::span<T> kernel,
                            std::span<double> gradient) {
   auto sums = bend_sums.borrow();
   TileGradient<T>(tile, program, upstream, executor, workspaces, *sums, kernel).add_to(gradient);
@@ -215,10 +219,12 @@ void compute_tile_gradient(const TileOperands<T>& tile, const ReverseProgram& pr
 template void compute_tile_gradient(const TileOperands<float>&, const ReverseProgram&,
                                     const TileUpstream&, Executor&,
                                     WorkspacePool<DerivativeWorkspace<float>>&,
-                                    WorkspacePool<BendSums>&, std::span<float>, std::span<double>);
+                                    WorkspacePool<BendSums<float>>&, std::span<float>,
+                                    std::span<double>);
 template void compute_tile_gradient(const TileOperands<double>&, const ReverseProgram&,
                                     const TileUpstream&, Executor&,
                                     WorkspacePool<DerivativeWorkspace<double>>&,
-                                    WorkspacePool<BendSums>&, std::span<double>, std::span<double>);
+                                    WorkspacePool<BendSums<double>>&, std::span<double>,
+                                    std::span<double>);
 
 }  // namespace gramtile

@@ -61,7 +61,10 @@ class TileWork : public Workload {
         columns_(prepare_block<T>(lanes_, images_.pixels, {num_rows_, num_rows_ + num_columns_})),
         workspaces_([this] { return LaneWorkspace<T>(lanes_, simd::kernels<T>().lanes); }),
         derivative_workspaces_(
-            [this] { return DerivativeWorkspace<T>(reverse_, spec_.work == Work::kJacobian); }) {
+            [this] { return DerivativeWorkspace<T>(reverse_, spec_.work == Work::kJacobian); }),
+        bend_sums_([this] {
+          return allocate_bend_sums<T>(lanes_, std::max(num_rows_, num_columns_));
+        }) {
     kernel_ = AlignedBuffer<T>(as_size(num_rows_ * num_columns_));
     if (derivative()) reverse_ = reverse_lanes(lanes_, program);
     if (spec.work == Work::kJacobian) {
@@ -79,7 +82,7 @@ class TileWork : public Workload {
     if (spec_.work == Work::kGradient) {
       gradient_.assign(program_.parameters.size(), 0.0);
       compute_tile_gradient<T>(tile, reverse_, {upstream_, mirrored_}, executor_,
-                               derivative_workspaces_, {}, gradient_);
+                               derivative_workspaces_, bend_sums_, {}, gradient_);
     } else if (spec_.work == Work::kJacobian) {
       compute_tile_jacobian<T>(tile, reverse_, executor_, derivative_workspaces_, kernel,
                                {jacobian_.data(), jacobian_.size()});
@@ -147,6 +150,7 @@ class TileWork : public Workload {
   PreparedBlock<T> rows_, columns_;
   WorkspacePool<LaneWorkspace<T>> workspaces_;
   WorkspacePool<DerivativeWorkspace<T>> derivative_workspaces_;
+  WorkspacePool<BendSums<T>> bend_sums_;
   AlignedBuffer<T> kernel_, jacobian_;
   std::vector<double> upstream_, mirrored_, gradient_;
 };

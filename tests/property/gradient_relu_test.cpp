@@ -74,7 +74,8 @@ class HandReverse {
     simd::kernels<T>().forward(forward_.view(), pack);
     std::fill_n(w.seeds.data(), w.seeds.size(), T(1));
     std::fill_n(w.adjoints.data(), w.adjoints.size(), T(1));
-    std::vector<double> raw(as_size(reverse_.num_raw())), row_bend(as_size(num_pixels_));
+    std::vector<double> raw(as_size(reverse_.num_raw()));
+    std::vector<T> row_bend(as_size(num_pixels_));
     simd::kernels<T>().gradient(
         reverse_.view(), {pack, w.seeds.data(), w.adjoints.data(), w.couple.data(), raw.data(),
                           w.bend.data(), row_bend.data()});
