@@ -87,6 +87,17 @@ Measured measure(Index num_images, Derivative derivative, std::size_t memory_byt
   return {peak.bytes(), planned};
 }
 
+/// The highest of a few runs: how many tiles are alive at once depends on how threads happen to
+/// meet.
+Measured measure_peak(Index num_images, Derivative derivative, std::size_t memory_bytes) {
+  Measured highest = measure(num_images, derivative, memory_bytes);
+  for (int run = 1; run < 4; ++run) {
+    highest.peak_bytes =
+        std::max(highest.peak_bytes, measure(num_images, derivative, memory_bytes).peak_bytes);
+  }
+  return highest;
+}
+
 constexpr std::size_t kMebibyte = std::size_t{1} << 20;
 
 }  // namespace
@@ -94,8 +105,8 @@ constexpr std::size_t kMebibyte = std::size_t{1} << 20;
 // 10 %, as asked for. 18 blocks fill the cache of 17; the larger K would take 50 MiB in float64.
 TEST_CASE("the memory of a gradient does not grow with the number of images" *
           doctest::skip(!kHeapReports)) {
-  const Measured few = measure(1152, Derivative::kGradient, 8 * kMebibyte);
-  const Measured many = measure(2560, Derivative::kGradient, 8 * kMebibyte);
+  const Measured few = measure_peak(1152, Derivative::kGradient, 8 * kMebibyte);
+  const Measured many = measure_peak(2560, Derivative::kGradient, 8 * kMebibyte);
   MESSAGE("1152 images: " << few.peak_bytes << " bytes, 2560 images: " << many.peak_bytes
                           << " bytes, planned: " << many.planned_bytes);
   CHECK(few.planned_bytes == many.planned_bytes);
