@@ -41,13 +41,16 @@ run_release() {
 }
 
 run_dev() {
-  build dev all
+  build dev gramtile_unit_tests gramtile_property_tests gramtile_golden_tests
   ctest --preset dev -j "$jobs" -L 'unit|property|golden' --output-on-failure
 }
 
 run_tsan() {
-  build tsan all
-  TSAN_OPTIONS=halt_on_error=1 ctest --preset tsan -j "$jobs" -L 'unit' --output-on-failure
+  build tsan gramtile_unit_tests gramtile_property_tests
+  export TSAN_OPTIONS=halt_on_error=1
+  build/tsan/tests/gramtile_unit_tests \
+    --source-file='*executor_test*,*/compute_test*,*block_cache_test*,*workspace*,*/run_*'
+  build/tsan/tests/gramtile_property_tests --source-file='*bits_test*'
 }
 
 run_fuzz() {
