@@ -86,7 +86,8 @@ struct ReluSink {
   HWY_INLINE void Couple(const ReluOperands<T>& o, const AdjointMap<D>& to, T* bends, T* t, Index i,
                          Index second, V& total) const {
     const Index n = static_cast<Index>(hn::Lanes(d));
-    V xy[kStep], sx[kStep], sy[kStep], half_inverse[kStep], slope[kStep], b[kStep], a[kStep];
+    constexpr int N = kStep;
+    V xy[N], sx[N], sy[N], half_inverse[N], slope[N], b[N], a[N];
     LoadReluOperands(d, o, i, second, xy, sx, sy, half_inverse);
     TwiceReluDerivative<kNonneg>(d, xy, sx, sy, half_inverse, slope, b);
     GRAMTILE_EACH(k) a[k] = hn::Load(d, t + (i + k * second) * n);
@@ -123,7 +124,7 @@ HWY_INLINE AdjointRows<D> OutputAdjoint(D d, const ReverseStep& step, Index stri
 template <bool kAccumulate, class D, class Done>
 HWY_INLINE void ReversePairStep(D d, const ReverseSteps& program, const ReverseStep& step,
                                 const PackOperands<hn::TFromD<D>>& pack, hn::TFromD<D>* adjoints,
-                                hn::TFromD<D>* couple, hn::TFromD<D>* bend, hn::TFromD<D>* row_bend,
+                                hn::TFromD<D>* group, hn::TFromD<D>* bend, hn::TFromD<D>* row_bend,
                                 const Done& done) {
   using T = hn::TFromD<D>;
   const Index n = static_cast<Index>(hn::Lanes(d));
@@ -139,25 +140,25 @@ HWY_INLINE void ReversePairStep(D d, const ReverseSteps& program, const ReverseS
   if (f.source == RowSource::kImages) {
     const ImageRows<D> source = ImageSource(d, forward, f, pack);
     const PlainSink<D, ImageRows<D>> sink{d, source, adjoint, weight, hn::Zero(d)};
-    Transposed(d, f, forward.row_vectors, pack.scratch, couple, rows, sink);
+    Transposed(d, f, forward.row_vectors, pack.scratch, group, rows, sink);
     return done(rows, sink.weight_sum);
   }
   const T* map = pack.slots + f.input_slot * stride;
   if (f.source == RowSource::kMap) {
     const PlainSink<D, MapRows<D>> sink{d, {d, map, f.input.width}, adjoint, weight, hn::Zero(d)};
-    Transposed(d, f, forward.row_vectors, pack.scratch, couple, rows, sink);
+    Transposed(d, f, forward.row_vectors, pack.scratch, group, rows, sink);
     return done(rows, sink.weight_sum);
   }
   const ReluOperands<T> operands = ReluSource(d, forward, f, pack);
   if (f.source == RowSource::kReluNonneg) {
     const ReluSink<true, kAccumulate, D> sink{d,    operands, adjoint,    weight,
                                               bend, row_bend, hn::Zero(d)};
-    Transposed(d, f, forward.row_vectors, pack.scratch, couple, rows, sink);
+    Transposed(d, f, forward.row_vectors, pack.scratch, group, rows, sink);
     return done(rows, sink.weight_sum);
   }
   const ReluSink<false, kAccumulate, D> sink{d,    operands, adjoint,    weight,
                                              bend, row_bend, hn::Zero(d)};
-  Transposed(d, f, forward.row_vectors, pack.scratch, couple, rows, sink);
+  Transposed(d, f, forward.row_vectors, pack.scratch, group, rows, sink);
   done(rows, sink.weight_sum);
 }
 
@@ -169,7 +170,7 @@ void RunGradient(D d, const ReverseSteps& program, const GradientOperands<hn::TF
   for (Index i = 0; i < program.num_steps; ++i) {
     const ReverseStep& step = program.steps[i];
     double* raw = o.raw + i * kNumRaw;
-    ReversePairStep<true>(d, program, step, o.pack, o.adjoints, o.couple,
+    ReversePairStep<true>(d, program, step, o.pack, o.adjoints, o.group,
                           o.column_bend + step.forward.map_offset * n,
                           o.row_bend + step.forward.map_offset,
                           [&](const AdjointRows<D>& rows, V weight_sum) HWY_ATTR {

@@ -125,7 +125,7 @@ template <class D, class Variance, class Addend>
 HWY_INLINE void ReverseChainStep(D d, const ReverseSteps& program, const ReverseStep& step,
                                  const Variance& variance, const Addend& addend,
                                  hn::TFromD<D>* adjoints, const hn::TFromD<D>* bend,
-                                 hn::TFromD<D>* scratch, hn::TFromD<D>* couple,
+                                 hn::TFromD<D>* scratch, hn::TFromD<D>* group,
                                  hn::TFromD<D>* raw) {
   using T = hn::TFromD<D>;
   const Index n = static_cast<Index>(hn::Lanes(d)), stride = program.forward.slot_stride * n;
@@ -142,7 +142,7 @@ HWY_INLINE void ReverseChainStep(D d, const ReverseSteps& program, const Reverse
       step.source_first};
   const ChainSink<D, Variance> sink{
       d, variance, adjoint, bend, static_cast<T>(step.forward.weight), hn::Zero(d)};
-  Transposed(d, step.forward, program.forward.row_vectors, scratch, couple, rows, sink);
+  Transposed(d, step.forward, program.forward.row_vectors, scratch, group, rows, sink);
   const auto add = [&](int kind, hn::Vec<D> v) HWY_ATTR {
     hn::Store(hn::Add(v, hn::Load(d, raw + kind * n)), d, raw + kind * n);
   };
@@ -171,7 +171,7 @@ void ReversePairChainStep(D d, const ReverseSteps& program, const ReverseStep& s
   const T* extra = example + (num_values + 2 * f.num_map_pixels) * lanes;
   const Map addend{d, extra + step.addend_variance * lanes};
   const auto run = [&](const auto& variance, const T* bend) HWY_ATTR {
-    ReverseChainStep(d, program, step, variance, addend, adjoints, bend, o.pack.scratch, o.couple,
+    ReverseChainStep(d, program, step, variance, addend, adjoints, bend, o.pack.scratch, o.group,
                      raw);
   };
   if (step.forward.source == RowSource::kImages) {
@@ -195,7 +195,7 @@ void RunJacobian(D d, const ReverseSteps& program, const JacobianOperands<hn::TF
   for (Index i = 0; i < program.num_steps; ++i) {
     const ReverseStep& step = program.steps[i];
     auto* raw = o.raw + i * kNumRaw * n;
-    ReversePairStep<false>(d, program, step, o.pack, o.adjoints, o.couple, o.bend, nullptr,
+    ReversePairStep<false>(d, program, step, o.pack, o.adjoints, o.group, o.bend, nullptr,
                            [&](const AdjointRows<D>& rows, V weight_sum) HWY_ATTR {
                              hn::Store(weight_sum, d, raw + kRawWeight * n);
                              hn::Store(rows.sum, d, raw + kRawBias * n);
@@ -219,7 +219,7 @@ void RunChain(D d, const ReverseSteps& program, const ChainOperands& o) {
     const Index addend_slot = HWY_MAX(step.forward.addend_slot, Index{0});
     const VectorMap<D> addend{d, o.slots + addend_slot * stride};
     const auto run = [&](const auto& variance, const double* bend) HWY_ATTR {
-      ReverseChainStep(d, program, step, variance, addend, o.adjoints, bend, o.scratch, o.couple,
+      ReverseChainStep(d, program, step, variance, addend, o.adjoints, bend, o.scratch, o.group,
                        raw);
     };
     if (step.forward.source == RowSource::kImages) {

@@ -52,6 +52,7 @@ class Compiler {
     }
     result_.output_slot = slot_of(program_.output);
     if (keep_values_) place_extra_maps();
+    fuse_layers();
     size_buffers();
     return std::move(result_);
   }
@@ -301,23 +302,87 @@ class Compiler {
     result_.num_extra_pixels += shape.num_pixels();
   }
 
+  LaneStep& step_at(std::size_t i) { return result_.steps[i]; }
+
+  /// Lets steps make the next one's source as they go: sums along x of the relu of their output.
+  void fuse_layers() {
+    Index largest = 1;
+    for (const LaneStep& step : result_.steps) {
+      if (sums_along_x(step)) largest = std::max(largest, sums_extent(step));
+    }
+    result_.sums_vectors = 3 * largest;
+    for (std::size_t i = 0; i < result_.steps.size(); ++i) {
+      LaneStep& step = step_at(i);
+      if (i > 0) step.sums_ready = continues(step_at(i - 1), step);
+      if (sums_along_x(step)) step.sums_offset = sums_offset(i);
+      if (step.sums_ready) step_at(i - 1).stores_output = read_later(i);
+    }
+  }
+
+  static bool sums_whole_map(const LaneStep& step) {
+    return !step.pointwise() && is_whole_window(step.geometry, step.input, step.output);
+  }
+  static bool sums_along_x(const LaneStep& step) {
+    return !step.pointwise() && !sums_whole_map(step) && is_unit_window(step.geometry);
+  }
+  static Index sums_extent(const LaneStep& step) {
+    return sums_rows(step.geometry.kernel_size, step.output.height) * sums_stride(step.output);
+  }
+
+  /// `next` reads nothing but the relu of what `step` puts out.
+  static bool continues(const LaneStep& step, const LaneStep& next) {
+    const bool relu = next.source == RowSource::kRelu || next.source == RowSource::kReluNonneg;
+    return sums_along_x(step) && relu && next.input_slot == step.output_slot &&
+           next.input_offset == step.output_offset &&
+           (sums_along_x(next) || sums_whole_map(next));
+  }
+
+  /// Where the sums along x of step i go. Made from sums at hand, they take the place of rows whose
+  /// last reader is behind: below them by the rows of zeros that stand above. Where there is no
+  /// room left below, at one of the ends: one is free, as there is room for three of the largest.
+  Index sums_offset(std::size_t i) {
+    const LaneStep& step = step_at(i);
+    const Index top = result_.sums_vectors - sums_extent(step);
+    if (!step.sums_ready) return top;
+    const LaneStep& previous = step_at(i - 1);
+    const Index below =
+        std::min(top, previous.sums_offset - step.geometry.pad_low * sums_stride(step.output));
+    if (sums_stride(step.output) <= sums_stride(previous.output) && below >= 0) return below;
+    return previous.sums_offset + sums_extent(previous) <= top ? top : 0;
+  }
+
+  /// The output of the step before step i is read by others than step i's sums.
+  bool read_later(std::size_t i) {
+    const LaneStep& writer = step_at(i - 1);
+    if (keep_values_) return true;
+    for (std::size_t j = i; j < result_.steps.size(); ++j) {
+      const LaneStep& step = step_at(j);
+      const bool source = step.source != RowSource::kImages && step.input_slot == writer.output_slot;
+      if ((j > i && source) || step.addend_slot == writer.output_slot) return true;
+      if (step.output_slot == writer.output_slot) return false;
+    }
+    return writer.output_slot == result_.output_slot;
+  }
+
   void size_buffers() {
     for (const Value& value : program_.values) {
       result_.slot_pixels = std::max(result_.slot_pixels, value.shape.num_pixels());
     }
     result_.slot_pixels += largest_offset_ + 1;  // 1 keeps slots off the same cache sets
-    Index ring = 0;
     for (const LaneStep& step : result_.steps) {
       if (step.pointwise()) continue;
       const WindowGeometry& g = step.geometry;
       const Index width = std::max(step.output.width, step.input.width) + 4;
       result_.row_vectors =
           std::max(result_.row_vectors, width + 2 * std::min<Index>(g.kernel_size, 8));
-      const Index rows = std::min((g.kernel_size - 1) * g.dilation + 1, step.input.height);
-      ring = std::max(ring, std::max<Index>(rows, 12) * width);
-      if (keep_values_) ring = std::max(ring, step.output.height * width);  // transposed sums
+      // The general case's ring, and transposed sums, which need a map of either shape.
+      Index rows = std::min((g.kernel_size - 1) * g.dilation + 1, step.input.height);
+      if (keep_values_) {
+        rows = std::max(step.input.height, step.output.height) + std::min<Index>(g.kernel_size, 8);
+      }
+      result_.sums_vectors = std::max(result_.sums_vectors, (rows + 1) * width);
     }
-    result_.scratch_vectors = 2 * result_.row_vectors + ring;
+    result_.scratch_vectors = kNumRowBuffers * result_.row_vectors + result_.sums_vectors;
   }
 
   MapShape shape(ValueId v) const { return program_.values[static_cast<std::size_t>(v)].shape; }

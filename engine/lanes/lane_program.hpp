@@ -32,7 +32,8 @@ struct LaneProgram {
   Index slot_pixels = 0;  ///< extent of a slot [vectors]
   Index output_slot = 0;
   Index row_vectors = 0;            ///< extent of a row buffer [vectors]
-  Index scratch_vectors = 0;        ///< of all scratch: a row, a row of zeros, the ring [vectors]
+  Index sums_vectors = 0;           ///< extent of the sums along x [vectors]
+  Index scratch_vectors = 0;        ///< of all scratch: row buffers, then sums along x [vectors]
   std::vector<Index> relu_offsets;  ///< by relu: first pixel of its maps in a variance stack
   std::vector<Index> value_slots;   ///< by ValueId: slot, kNoSlot where never stored
   Index num_map_pixels = 0;

@@ -22,6 +22,36 @@ enum class RowSource {
 
 constexpr Index kNoSlot = -1;
 
+/// Rows whose sums along y are taken together.
+constexpr Index kGroupRows = 4;
+
+/// Row buffers at the start of scratch: one for a step's source, and a group for the next step's.
+constexpr Index kNumRowBuffers = 1 + kGroupRows;
+
+/// A window that the fast path sums: every step one pixel, a known size, and padding for which row
+/// buffers have room.
+constexpr bool is_unit_window(const WindowGeometry& g) {
+  const Index k = g.kernel_size;
+  return g.stride == 1 && g.dilation == 1 && (k == 2 || k == 3 || k == 4 || k == 5 || k == 7) &&
+         g.pad_low < k && g.pad_high <= k;
+}
+
+/// A single window over the whole map.
+constexpr bool is_whole_window(const WindowGeometry& g, const MapShape& input,
+                               const MapShape& output) {
+  return output == MapShape{1, 1} && g.pad_low == 0 && g.dilation == 1 &&
+         g.kernel_size == input.height && g.kernel_size == input.width;
+}
+
+/// Extent of a row of sums along x, for outputs of this width [vectors].
+constexpr Index sums_stride(const MapShape& output) { return (output.width + 3) / 4 * 4; }
+
+/// Rows of sums along x that windows of `kernel_size` need, with those of zeros around them. Sums
+/// along y come at least two at a time.
+constexpr Index sums_rows(Index kernel_size, Index output_height) {
+  return (output_height + 1) / 2 * 2 + kernel_size - 1;
+}
+
 struct LaneStep {
   RowSource source = RowSource::kMap;
   Index input_slot = kNoSlot;  ///< unused for kImages
@@ -37,6 +67,11 @@ struct LaneStep {
   double bias = 0;
   double addend_weight = 1;
   bool addend_derivative = false;  ///< the addend's weight depends on parameters
+  /// The step before sums this step's source along x, row by row as it makes its own output.
+  bool sums_ready = false;
+  /// False when nobody reads the output but the next step, through `sums_ready`.
+  bool stores_output = true;
+  Index sums_offset = 0;  ///< where the sums along x stand among the sums of all steps [vectors]
 
   /// No window to sum: every output pixel comes from the input pixel at its place.
   constexpr bool pointwise() const { return geometry == WindowGeometry{}; }

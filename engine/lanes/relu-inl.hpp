@@ -26,20 +26,22 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <class T>
 inline constexpr T kTiny = sizeof(T) == 4 ? T(1e-30) : T(1e-290);
 
-// Two pixels are computed in step, here and below: chains of dependent operations are long (12 × 4
-// cycles) against what a processor can look ahead, so neighbours are interleaved by hand.
+// N pixels are computed in step, here and below: chains of dependent operations are long (12 × 4
+// cycles) against what a processor can look ahead, so neighbours are interleaved by hand. Two
+// everywhere; kTogether where sums come four rows at a time and registers are many.
 constexpr int kStep = 2;
-#define GRAMTILE_EACH(k) HWY_UNROLL(2) for (int k = 0; k < kStep; ++k)
+constexpr int kTogether = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+#define GRAMTILE_EACH(k) HWY_UNROLL(4) for (int k = 0; k < N; ++k)
 
 // root = √u / PolynomialScale in two factors, for u ≥ kTiny; one of them stays apart so that the
 // other products can start early. AVX-512's square root takes 12.5 cycles (float; 25 double) a
 // vector, as long as all the rest together, so there: y ≈ 1/√u to 2⁻¹⁴, s = u·y, e = 1 − s·y, |e| ≤
 // 2⁻¹³, and √u = s (1 + e/2 + 3e²/8 + …). Float keeps the first order, error 3/8 e² = 5.6e-9;
 // double the second, its coefficients refitted on |e| ≤ 2⁻¹³: error 5/16 e³ / 4 = 1.42e-13.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE void SquareRoot(D d, const V (&u)[kStep], V (&s)[kStep], V (&correction)[kStep]) {
+template <int N, class D, class V = hn::Vec<D>>
+HWY_INLINE void SquareRoot(D d, const V (&u)[N], V (&s)[N], V (&correction)[N]) {
 #if HWY_TARGET <= HWY_AVX3
-  V y[kStep];
+  V y[N];
   if constexpr (sizeof(hn::TFromD<D>) == 4) {
     GRAMTILE_EACH(k) y[k] = V{_mm512_rsqrt14_ps(u[k].raw)};
     GRAMTILE_EACH(k) s[k] = hn::Mul(u[k], y[k]);
@@ -64,9 +66,9 @@ HWY_INLINE void SquareRoot(D d, const V (&u)[kStep], V (&s)[kStep], V (&correcti
 // p ← √u · p · PolynomialScale⁻¹. Taking every second pixel's root from the divider, which works
 // beside the vector ports, gained 3 % in float, at the price of bits that depend on a pixel's
 // place: not taken.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE void MultiplyBySqrt(D d, const V (&u)[kStep], V (&p)[kStep]) {
-  V s[kStep], correction[kStep];
+template <int N, class D, class V = hn::Vec<D>>
+HWY_INLINE void MultiplyBySqrt(D d, const V (&u)[N], V (&p)[N]) {
+  V s[N], correction[N];
   SquareRoot(d, u, s, correction);
   if (HWY_TARGET <= HWY_AVX3) GRAMTILE_EACH(k) p[k] = hn::Mul(p[k], correction[k]);
   GRAMTILE_EACH(k) p[k] = hn::Mul(p[k], s[k]);
@@ -84,14 +86,14 @@ constexpr double PolynomialScale() {
 
 // p = Horner's rule for scale · Σ_k coefficients[k] (2u)^k; the powers of two are folded at compile
 // time.
-template <class D, size_t N, class V = hn::Vec<D>>
-HWY_INLINE void PolynomialOfTwice(D d, const double (&coefficients)[N], double scale,
-                                  const V (&u)[kStep], V (&p)[kStep]) {
+template <int N, class D, size_t M, class V = hn::Vec<D>>
+HWY_INLINE void PolynomialOfTwice(D d, const double (&coefficients)[M], double scale,
+                                  const V (&u)[N], V (&p)[N]) {
   using T = hn::TFromD<D>;
-  double power = scale * static_cast<double>(size_t{1} << (N - 1));
-  GRAMTILE_EACH(k) p[k] = hn::Set(d, static_cast<T>(coefficients[N - 1] * power));
+  double power = scale * static_cast<double>(size_t{1} << (M - 1));
+  GRAMTILE_EACH(k) p[k] = hn::Set(d, static_cast<T>(coefficients[M - 1] * power));
   HWY_UNROLL(16)
-  for (int i = static_cast<int>(N) - 2; i >= 0; --i) {
+  for (int i = static_cast<int>(M) - 2; i >= 0; --i) {
     power *= 0.5;
     GRAMTILE_EACH(k)
     p[k] = hn::MulAdd(p[k], u[k], hn::Set(d, static_cast<T>(coefficients[i] * power)));
@@ -101,13 +103,13 @@ HWY_INLINE void PolynomialOfTwice(D d, const double (&coefficients)[N], double s
 constexpr double kSqrt2 = 1.41421356237309504880;
 
 // f = twice the relu of xy. kNonneg: xy ≥ 0 is known. `half_inverse` is 1/(2r).
-template <bool kNonneg, class D, class V = hn::Vec<D>>
-HWY_INLINE void TwiceRelu(D d, const V (&xy)[kStep], const V (&sx)[kStep], const V (&sy)[kStep],
-                          const V (&half_inverse)[kStep], V (&f)[kStep]) {
+template <bool kNonneg, int N, class D, class V = hn::Vec<D>>
+HWY_INLINE void TwiceRelu(D d, const V (&xy)[N], const V (&sx)[N], const V (&sy)[N],
+                          const V (&half_inverse)[N], V (&f)[N]) {
   using T = hn::TFromD<D>;
   constexpr bool kFloat = sizeof(T) == 4;
   constexpr double kScale = kSqrt2 * PolynomialScale<T>();
-  V u[kStep], g[kStep];
+  V u[N], g[N];
   GRAMTILE_EACH(k) f[k] = kNonneg ? xy[k] : hn::Abs(xy[k]);
   GRAMTILE_EACH(k) u[k] = hn::NegMulAdd(f[k], half_inverse[k], hn::Set(d, T(0.5)));
   GRAMTILE_EACH(k) u[k] = hn::Max(u[k], hn::Set(d, kTiny<T>));
@@ -125,15 +127,14 @@ HWY_INLINE void TwiceRelu(D d, const V (&xy)[kStep], const V (&sx)[kStep], const
 // What the backward pass needs of twice the relu, f = xy·slope + bend (homogeneity):
 //   slope = ∂f/∂xy = 1 − acos(c)/π,   bend = r √(1−c²)/π = 2 xx ∂f/∂xx = 2 yy ∂f/∂yy
 // Where xx·yy = 0: slope ½ and bend 0, the convention of docs/mathematics.md.
-template <bool kNonneg, class D, class V = hn::Vec<D>>
-HWY_INLINE void TwiceReluDerivative(D d, const V (&xy)[kStep], const V (&sx)[kStep],
-                                    const V (&sy)[kStep], const V (&half_inverse)[kStep],
-                                    V (&slope)[kStep], V (&bend)[kStep]) {
+template <bool kNonneg, int N, class D, class V = hn::Vec<D>>
+HWY_INLINE void TwiceReluDerivative(D d, const V (&xy)[N], const V (&sx)[N], const V (&sy)[N],
+                                    const V (&half_inverse)[N], V (&slope)[N], V (&bend)[N]) {
   using T = hn::TFromD<D>;
   constexpr bool kFloat = sizeof(T) == 4;
   constexpr double kScale = kSqrt2 * PolynomialScale<T>();
   constexpr double kInversePi = 0.31830988618379067154;
-  V u[kStep], s[kStep], correction[kStep];
+  V u[N], s[N], correction[N];
   GRAMTILE_EACH(k) u[k] = kNonneg ? xy[k] : hn::Abs(xy[k]);
   GRAMTILE_EACH(k) u[k] = hn::NegMulAdd(u[k], half_inverse[k], hn::Set(d, T(0.5)));
   GRAMTILE_EACH(k) u[k] = hn::Max(u[k], hn::Set(d, kTiny<T>));

@@ -28,7 +28,7 @@ class Reverser {
     }
     for (const LaneStep& step : forward_.steps) {
       const Index width = std::max(step.input.width, step.output.width);
-      result_.couple_vectors = std::max(result_.couple_vectors, 2 * (width + 4));
+      result_.group_vectors = std::max(result_.group_vectors, kGroupRows * width);
     }
     return std::move(result_);
   }

@@ -45,7 +45,7 @@ struct GradientOperands {
   PackOperands<T> pack;  ///< slots hold the tape of the forward pass
   const T* seeds;        ///< [lane] ∂L/∂K
   T* adjoints;           ///< maps, [slot][pixel][lane]
-  T* couple;             ///< two rows of vectors
+  T* group;             ///< kGroupRows rows of vectors
   double* raw;           ///< [step][kNumRaw], added to: sums over pixels and lanes
   T* column_bend;        ///< [num_map_pixels][lane], added to: adjoint · bend
   T* row_bend;           ///< [num_map_pixels], added to: the same, summed over lanes
@@ -59,7 +59,7 @@ struct JacobianOperands {
   T* row_adjoints;
   T* column_adjoints;
   T* bend;    ///< one map: adjoint · bend of the relu at hand
-  T* couple;  ///< two rows of vectors
+  T* group;  ///< kGroupRows rows of vectors
   T* raw;     ///< [step][kNumRaw][lane], output
 };
 
@@ -70,7 +70,7 @@ struct ChainOperands {
   const double* seeds;   ///< [lane] adjoint of K(x, x)
   const double* bend;    ///< [num_map_pixels][lane], or nullptr: what the pairs add at every relu
   double* adjoints;
-  double* couple;
+  double* group;
   double* scratch;
   double* raw;  ///< [step][kNumRaw][lane], output
 };

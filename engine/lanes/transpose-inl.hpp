@@ -10,7 +10,7 @@
 #define GRAMTILE_LANES_TRANSPOSE_INL_HPP_
 #endif
 
-#include "engine/lanes/forward-inl.hpp"
+#include "engine/lanes/step-inl.hpp"
 #include "engine/lanes/reverse_step.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -62,23 +62,31 @@ template <class D, class Sink>
 struct ToSink {
   using T = hn::TFromD<D>;
   D d;
-  T* buffer;
+  T* buffer;  // kGroupRows rows of `width` vectors
+  Index width;
   const Sink* sink;
-  mutable Index first = 0;
 
-  HWY_INLINE void Start(Index pixel) const { first = pixel; }
-  HWY_INLINE void operator()(Index pixel, hn::Vec<D> sum) const {
-    hn::Store(sum, d, buffer + (pixel - first) * static_cast<Index>(hn::Lanes(d)));
+  template <int G>
+  HWY_INLINE void Column(Index y, Index x, Index rows, const hn::Vec<D> (&sums)[G]) const {
+    const Index lanes = static_cast<Index>(hn::Lanes(d));
+    T* to = buffer + (y % kGroupRows * width + x) * lanes;
+    HWY_UNROLL(4)
+    for (int k = 0; k < G; ++k) {
+      if (k < rows) hn::Store(sums[k], d, to + k * width * lanes);
+    }
   }
-  HWY_INLINE void Finish(Index pixel, Index count) const { sink->Pixels(pixel, buffer, count); }
+  HWY_INLINE void Rows(Index y, Index rows) const {
+    const Index lanes = static_cast<Index>(hn::Lanes(d));
+    sink->Pixels(y * width, buffer + y % kGroupRows * width * lanes, rows * width);
+  }
 };
 
 // Any geometry: input pixel x of an axis is in the windows of outputs o = (x + low −
 // i·dilation)/stride that are whole and inside. Sums along x of every output row are kept, then
 // summed along y.
-template <class D, class Source, class Epilogue>
+template <class D, class Source, class Consumer>
 void GeneralTransposed(D d, const LaneStep& step, const WindowJob<hn::TFromD<D>>& job,
-                       const Source& source, const Epilogue& epilogue) {
+                       const Source& source, const Consumer& consumer) {
   using V = hn::Vec<D>;
   const Index n = static_cast<Index>(hn::Lanes(d));
   const WindowGeometry& g = step.geometry;
@@ -96,57 +104,55 @@ void GeneralTransposed(D d, const LaneStep& step, const WindowJob<hn::TFromD<D>>
         const Index ox = output_of(x, i, step.output.width);
         if (ox >= 0) sum = hn::Add(sum, hn::Load(d, job.row + ox * n));
       }
-      hn::Store(sum, d, job.ring + (oy * width + x) * n);
+      hn::Store(sum, d, job.sums + (oy * width + x) * n);
     }
   }
   for (Index y = 0; y < step.input.height; ++y) {
-    epilogue.Start(y * width);
-    for (Index x = 0; x < width; ++x) {
+    HandOverRow(d, consumer, y, width, [&](Index x) HWY_ATTR {
       V sum = hn::Zero(d);
       for (Index i = 0; i < g.kernel_size && i * g.dilation <= y + g.pad_low; ++i) {
         const Index oy = output_of(y, i, step.output.height);
-        if (oy >= 0) sum = hn::Add(sum, hn::Load(d, job.ring + (oy * width + x) * n));
+        if (oy >= 0) sum = hn::Add(sum, hn::Load(d, job.sums + (oy * width + x) * n));
       }
-      epilogue(y * width + x, sum);
-    }
-    epilogue.Finish(y * width, width);
+      return sum;
+    });
   }
 }
 
-// Runs T of one step into the sink. `couple`: two rows of vectors.
+// Runs T of one step into the sink. `group`: kGroupRows rows of vectors.
 template <class D, class Sink>
 HWY_NOINLINE void Transposed(D d, const LaneStep& step, Index row_vectors, hn::TFromD<D>* scratch,
-                             hn::TFromD<D>* couple, const AdjointRows<D>& source,
+                             hn::TFromD<D>* group, const AdjointRows<D>& source,
                              const Sink& sink) {
   const Index n = static_cast<Index>(hn::Lanes(d));
-  const Index width = step.input.width, row = row_vectors * n;
+  const Index width = step.input.width;
   const WindowGeometry& g = step.geometry;
   if (step.pointwise()) {
     for (Index y = 0; y < step.input.height; ++y) {
-      source.Row(y, couple);
-      sink.Pixels(y * width, couple, width);
+      source.Row(y, group);
+      sink.Pixels(y * width, group, width);
     }
     return;
   }
-  if (IsWholeWindow(g, step.input, step.output)) {
-    source.Row(0, couple);
-    const auto value = hn::Load(d, couple);
+  if (is_whole_window(g, step.input, step.output)) {
+    source.Row(0, group);
+    const auto value = hn::Load(d, group);
     for (Index y = 0; y < step.input.height; ++y) {
-      for (Index x = 0; x < width; ++x) hn::Store(value, d, couple + x * n);  // sinks overwrite it
-      sink.Pixels(y * width, couple, width);
+      for (Index x = 0; x < width; ++x) hn::Store(value, d, group + x * n);  // sinks overwrite it
+      sink.Pixels(y * width, group, width);
     }
     return;
   }
-  const ToSink<D, Sink> epilogue{d, couple, &sink};
-  WindowJob<hn::TFromD<D>> job{step.output, step.input,        g,
-                               scratch,     scratch + 2 * row, scratch + row};
+  const ToSink<D, Sink> consumer{d, group, width, &sink};
+  WindowJob<hn::TFromD<D>> job{
+      step.output, step.input, g, scratch, scratch + kNumRowBuffers * row_vectors * n, false};
   const Index reach = (g.kernel_size - 1) * g.dilation;
   if (g.stride == 1 && g.dilation == 1 && g.kernel_size <= 7 && reach >= g.pad_low) {
     job.geometry.pad_low = reach - g.pad_low;
     job.geometry.pad_high = step.input.width - step.output.width - job.geometry.pad_low + reach;
-    if (job.geometry.pad_high >= 0) return WindowSums(d, job, source, epilogue);
+    if (job.geometry.pad_high >= 0) return WindowSums(d, job, source, consumer);
   }
-  GeneralTransposed(d, step, job, source, epilogue);
+  GeneralTransposed(d, step, job, source, consumer);
 }
 
 }  // namespace HWY_NAMESPACE

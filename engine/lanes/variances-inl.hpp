@@ -7,7 +7,7 @@
 #define GRAMTILE_LANES_VARIANCES_INL_HPP_
 #endif
 
-#include "engine/lanes/forward-inl.hpp"
+#include "engine/lanes/step-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace gramtile {
@@ -56,43 +56,41 @@ struct VarianceRows {
   }
 };
 
-template <class D, class Epilogue>
+template <class D>
 void RunVarianceStep(D d, const LaneSteps& program, const LaneStep& step,
-                     const VarianceOperands& pack, const Epilogue& epilogue) {
+                     const VarianceOperands& pack, const StoreAffine<D>& consumer) {
   const Index lanes = static_cast<Index>(hn::Lanes(d));
   if (step.source == RowSource::kImages) {
     const SquaredImageRows<D> source{d, pack.images, step.input.width, program.num_pixels,
                                      program.channels};
-    return RunStep(d, step, program.row_vectors, pack.scratch, source, epilogue);
+    return RunStep(d, step, program.row_vectors, pack.scratch, source, consumer);
   }
   const double* map =
       pack.slots + (step.input_slot * program.slot_stride + step.input_offset) * lanes;
   if (step.source == RowSource::kMap) {
     return RunStep(d, step, program.row_vectors, pack.scratch, MapRows<D>{d, map, step.input.width},
-                   epilogue);
+                   consumer);
   }
   double* stack = pack.variances + step.map_offset * lanes;
   RunStep(d, step, program.row_vectors, pack.scratch,
-          VarianceRows<D>{d, map, stack, step.input.width}, epilogue);
+          VarianceRows<D>{d, map, stack, step.input.width}, consumer);
 }
 
 template <class D>
 void RunVariances(D d, const LaneSteps& program, const VarianceOperands& pack) {
   const Index lanes = static_cast<Index>(hn::Lanes(d));
+  const auto map = [&](Index slot, Index offset) HWY_ATTR -> double* {
+    return slot == kNoSlot ? nullptr : pack.slots + (slot * program.slot_stride + offset) * lanes;
+  };
   for (Index i = 0; i < program.num_steps; ++i) {
-    const LaneStep& step = program.steps[i];
-    double* output =
-        pack.slots + (step.output_slot * program.slot_stride + step.output_offset) * lanes;
-    if (step.addend_slot == kNoSlot) {
-      RunVarianceStep(d, program, step, pack,
-                      StoreAffine<D, false>{d, output, nullptr, step.weight, step.bias, 0});
-    } else {
-      const double* addend =
-          pack.slots + (step.addend_slot * program.slot_stride + step.addend_offset) * lanes;
-      RunVarianceStep(
-          d, program, step, pack,
-          StoreAffine<D, true>{d, output, addend, step.weight, step.bias, step.addend_weight});
-    }
+    LaneStep step = program.steps[i];
+    step.sums_ready = false;  // no relu to fuse: every map is stored
+    RunVarianceStep(d, program, step, pack,
+                    StoreAffine<D>{d,
+                                   {map(step.addend_slot, step.addend_offset), step.weight,
+                                    step.bias, step.addend_weight},
+                                   map(step.output_slot, step.output_offset),
+                                   step.output.width});
   }
 }
 

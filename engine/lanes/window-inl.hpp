@@ -1,18 +1,18 @@
 // Window sums on lanes: separable, all-ones, additions only. Included once per target.
 //
-// Rows of the source are produced one at a time into a zero-padded row buffer, summed along x into
-// a ring of rows, and summed along y into the epilogue, so that a map is read once and written
-// once:
+//   source.Row(y) → row buffer → sums along x, a whole map of them → sums along y → consumer
 //
-//   source.Row(y) → row buffer → sum along x → ring → sum along y → epilogue(pixel, sum)
+// Sums along y are handed over a few rows at a time, pixel column by pixel column:
 //
-// Around the sums of one or two output rows come epilogue.Start(first pixel) and Finish(first
-// pixel, count).
+//   consumer.Column(first row, x, rows, sums)   sums[k]: row `first row` + k, k < rows; the others
+//                                               have no meaning
+//   consumer.Rows(first row, rows)              after all columns of these rows
 //
-// Two neighbouring windows of K terms share K − 1 of them, and the sums of two neighbours (pairs)
-// serve K/2 such couples: with the pairs at hand, K = 7 costs 2.5 additions a sum where a doubling
-// tree needs
-// 4. No difference is ever taken: a black image gives exact zeros.
+// A consumer that makes rows of the next step's source of them sums those along x at once
+// (forward-inl.hpp), so that a map between two layers is never stored.
+//
+// Neighbouring windows share most of their terms: four windows of K terms need K + 4 additions, two
+// need K. No difference is ever taken: a black image gives exact zeros.
 #if defined(GRAMTILE_LANES_WINDOW_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
 #ifdef GRAMTILE_LANES_WINDOW_INL_HPP_
 #undef GRAMTILE_LANES_WINDOW_INL_HPP_
@@ -28,20 +28,15 @@ namespace gramtile {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// One window sum to do: shapes and geometry of a step, and its buffers [vectors]:
-// row: padded source row; ring: the latest rows summed along x; zeros: a row of zeros.
+// One window sum to do: shapes and geometry of a step, and its buffers.
 template <class T>
 struct WindowJob {
   MapShape input, output;
   WindowGeometry geometry;
-  T* row;
-  T* ring;
-  const T* zeros;
+  T* row;           // a padded row of the source
+  T* sums;          // source rows summed along x; unit windows: with rows of zeros around them
+  bool sums_ready;  // the step before has left them there
 };
-
-constexpr Index RoundUp(Index n, Index multiple) {
-  return (n + multiple - 1) / multiple * multiple;
-}
 
 template <class D>
 HWY_INLINE void ZeroFill(D d, hn::TFromD<D>* to, Index num_vectors) {
@@ -49,18 +44,15 @@ HWY_INLINE void ZeroFill(D d, hn::TFromD<D>* to, Index num_vectors) {
   for (Index i = 0; i < num_vectors; ++i) hn::Store(hn::Zero(d), d, to + i * lanes);
 }
 
-// to[x] = Σ_{i<K} row[x + i] for x < width, width even. kPairs: also pairs[x] = previous[x] +
-// to[x].
+// to[x] = Σ_{i<K} row[x + i] for x < width, width even.
 //   core = a1 + … + a(K−1) in pairs,  to[0] = a0 + core,  to[1] = core + aK
-template <int K, bool kPairs, class D>
+template <int K, class D>
 HWY_NOINLINE void SumAlongX(D d, const hn::TFromD<D>* HWY_RESTRICT row,
-                            hn::TFromD<D>* HWY_RESTRICT to, const hn::TFromD<D>* previous,
-                            hn::TFromD<D>* HWY_RESTRICT pairs, Index width) {
+                            hn::TFromD<D>* HWY_RESTRICT to, Index width) {
   using V = hn::Vec<D>;
   constexpr int kNumPairs = (K - 1) / 2;
   const Index n = static_cast<Index>(hn::Lanes(d));
   V pair[kNumPairs + 1];  // pair[i] = a(1+2i) + a(2+2i), kept from one couple to the next
-  V a0 = hn::Load(d, row), last = a0;
   HWY_UNROLL(8)
   for (int i = 0; i + 1 < kNumPairs; ++i) {
     pair[i] = hn::Add(hn::Load(d, row + (1 + 2 * i) * n), hn::Load(d, row + (2 + 2 * i) * n));
@@ -77,24 +69,17 @@ HWY_NOINLINE void SumAlongX(D d, const hn::TFromD<D>* HWY_RESTRICT row,
       HWY_UNROLL(8)
       for (int i = 0; i < kLast; ++i) pair[i] = pair[i + 1];
     }
-    last = hn::Load(d, row + x + K * n);
-    const V sum0 = hn::Add(hn::Load(d, row + x), core), sum1 = hn::Add(core, last);
-    hn::Store(sum0, d, to + x);
-    hn::Store(sum1, d, to + x + n);
-    if constexpr (kPairs) {
-      hn::Store(hn::Add(hn::Load(d, previous + x), sum0), d, pairs + x);
-      hn::Store(hn::Add(hn::Load(d, previous + x + n), sum1), d, pairs + x + n);
-    }
+    hn::Store(hn::Add(hn::Load(d, row + x), core), d, to + x);
+    hn::Store(hn::Add(core, hn::Load(d, row + x + K * n)), d, to + x + n);
   }
 }
 
-// The same for K = 7, four at a time, 9 additions for 4 sums:
+// The same for K = 7 and width a multiple of 4, four at a time, 9 additions for 4 sums:
 //   core = (a3+a4) + (a5+a6),  to[0] = a0 + (a1+a2) + core,  to[1] = (a1+a2) + core + a7,
 //   to[2] = a2 + core + (a7+a8),  to[3] = core + (a7+a8) + a9
-template <bool kPairs, class D>
+template <class D>
 HWY_NOINLINE void SumSevenAlongX(D d, const hn::TFromD<D>* HWY_RESTRICT row,
-                                 hn::TFromD<D>* HWY_RESTRICT to, const hn::TFromD<D>* previous,
-                                 hn::TFromD<D>* HWY_RESTRICT pairs, Index width) {
+                                 hn::TFromD<D>* HWY_RESTRICT to, Index width) {
   using V = hn::Vec<D>;
   const Index n = static_cast<Index>(hn::Lanes(d));
   V a0 = hn::Load(d, row), a2 = hn::Load(d, row + 2 * n), a4 = hn::Load(d, row + 4 * n);
@@ -107,106 +92,130 @@ HWY_NOINLINE void SumSevenAlongX(D d, const hn::TFromD<D>* HWY_RESTRICT row,
     const V pair78 = hn::Add(a7, a8);
     const V core = hn::Add(pair34, pair56);
     const V left = hn::Add(pair12, core), right = hn::Add(core, pair78);
-    const V sums[4] = {hn::Add(a0, left), hn::Add(left, a7), hn::Add(a2, right),
-                       hn::Add(right, hn::Load(d, row + x + 9 * n))};
-    HWY_UNROLL(4)
-    for (int g = 0; g < 4; ++g) {
-      hn::Store(sums[g], d, to + x + g * n);
-      if (kPairs)
-        hn::Store(hn::Add(hn::Load(d, previous + x + g * n), sums[g]), d, pairs + x + g * n);
-    }
+    hn::Store(hn::Add(a0, left), d, to + x);
+    hn::Store(hn::Add(left, a7), d, to + x + n);
+    hn::Store(hn::Add(a2, right), d, to + x + 2 * n);
+    hn::Store(hn::Add(right, hn::Load(d, row + x + 9 * n)), d, to + x + 3 * n);
     a0 = a4, a2 = a6, a4 = a8, pair12 = pair56, pair34 = pair78;
   }
 }
 
-// What one couple of output rows sums: the rows only one of them has, and what they share.
-template <int K, class T>
-struct CoupleOfRows {
-  static constexpr int kNumShared = K / 2;  // pairs of rows; for even K the last is a single row
-  const T *first, *last;
-  const T* shared[kNumShared > 0 ? kNumShared : 1];
-};
-
-// epilogue(pixel + x, first[x] + Σ shared[x]) and, for kBoth, epilogue(pixel + width + x, Σ
-// shared[x] + last[x]).
-template <int K, bool kBoth, class D, class Epilogue>
-HWY_NOINLINE void SumAlongY(D d, const CoupleOfRows<K, hn::TFromD<D>>& rows_,
-                            const Epilogue& epilogue_, Index pixel, Index width) {
-  using V = hn::Vec<D>;
-  const auto rows = rows_;  // their members in registers
-  const Epilogue epilogue = epilogue_;
-  const Index n = static_cast<Index>(hn::Lanes(d));
-  for (Index x = 0, at = 0; x < width; ++x, at += n) {
-    V core = hn::Load(d, rows.shared[0] + at);
-    HWY_UNROLL(8)
-    for (int i = 1; i < rows.kNumShared; ++i)
-      core = hn::Add(core, hn::Load(d, rows.shared[i] + at));
-    epilogue(pixel + x, hn::Add(hn::Load(d, rows.first + at), core));
-    if (kBoth) epilogue(pixel + width + x, hn::Add(core, hn::Load(d, rows.last + at)));
+// sums[k] = Σ_{i<K} of rows k + i of one pixel column, k < G; rows are `stride` apart.
+//   four: core = a3 + … + a(K−1),  left = (a1+a2) + core,  right = core + (aK + a(K+1)),
+//         sums = a0 + left, left + aK, a2 + right, right + a(K+2)
+template <int K, int G, class D, class V = hn::Vec<D>>
+HWY_INLINE void SumAlongY(D d, const hn::TFromD<D>* HWY_RESTRICT rows, Index stride, V (&sums)[G]) {
+  static_assert(G == 2 || G == 4);
+  const auto a = [&](int i) HWY_ATTR { return hn::Load(d, rows + i * stride); };
+  // a(from) + … + a(K − 1), in pairs
+  const auto core_from = [&](int from) HWY_ATTR {
+    V core = (K - from) % 2 == 0 ? hn::Add(a(from), a(from + 1)) : a(from);
+    HWY_UNROLL(4)
+    for (int i = from + 2 - (K - from) % 2; i + 1 < K; i += 2)
+      core = hn::Add(core, hn::Add(a(i), a(i + 1)));
+    return core;
+  };
+  if constexpr (G == 2) {
+    const V core = core_from(1);
+    sums[0] = hn::Add(a(0), core);
+    sums[1] = hn::Add(core, a(K));
+  } else if constexpr (K == 2) {
+    HWY_UNROLL(4)
+    for (int k = 0; k < 4; ++k) sums[k] = hn::Add(a(k), a(k + 1));
+  } else {
+    V left = hn::Add(a(1), a(2)), right = hn::Add(a(K), a(K + 1));
+    if constexpr (K > 3) {
+      const V core = core_from(3);
+      left = hn::Add(left, core);
+      right = hn::Add(core, right);
+    }
+    sums[0] = hn::Add(a(0), left);
+    sums[1] = hn::Add(left, a(K));
+    sums[2] = hn::Add(a(2), right);
+    sums[3] = hn::Add(right, a(K + 2));
   }
 }
 
-// Stride 1, dilation 1, K known: two sums at a time along both axes.
-template <int K, class D, class Source, class Epilogue>
-HWY_NOINLINE void UnitWindows(D d, const WindowJob<hn::TFromD<D>>& job, const Source& source,
-                              const Epilogue& epilogue) {
-  using T = hn::TFromD<D>;
-  constexpr Index kRing = K + 1;          // rows summed along x that are alive
-  constexpr Index kPairRing = K / 2 + 1;  // pairs of them
-  const Index lanes = static_cast<Index>(hn::Lanes(d));
-  const Index low = job.geometry.pad_low, height = job.input.height;
-  const Index width = RoundUp(job.output.width, K == 7 ? 4 : 2), row_size = width * lanes;
-  const auto row = [&](Index y) -> T* { return job.ring + (y % kRing) * row_size; };
-  const auto pair = [&](Index y) -> T* {  // of rows y and y + 1
-    return job.ring + (kRing + ((y + 1) / 2) % kPairRing) * row_size;
-  };
-  const auto starts_pair = [&](Index y) {
-    return (y + low + 1) % 2 == 0;
-  };  // y = oy − low + 1, oy even
+template <int K, int G, class D, class Consumer>
+HWY_NOINLINE void SumRowsAlongY(D d, const hn::TFromD<D>* sums_along_x, Index stride, Index width,
+                                const Consumer& consumer_, Index y, Index rows) {
+  const Consumer consumer = consumer_;  // its members in registers
+  const Index n = static_cast<Index>(hn::Lanes(d));
+  for (Index x = 0; x < width; ++x) {
+    hn::Vec<D> sums[G];
+    SumAlongY<K, G>(d, sums_along_x + x * n, stride, sums);
+    consumer.Column(y, x, G == kGroupRows ? G : rows, sums);
+  }
+}
 
-  ZeroFill(d, job.row, low);
-  ZeroFill(d, job.row + (low + job.input.width) * lanes, width + K - low - job.input.width);
-  Index produced = 0;
-  for (Index oy = 0; oy < job.output.height; oy += 2) {
-    const Index first = oy - low;
-    const Index needed = HWY_MIN(height, first + K + 1);
-    for (; produced < needed; ++produced) {
-      source.Row(produced, job.row + low * lanes);
-      const bool pairs = K > 2 && produced > 0 && starts_pair(produced - 1);
-      const T* previous = pairs ? row(produced - 1) : nullptr;
-      T* pair_row = pairs ? pair(produced - 1) : nullptr;
-      T* to = row(produced);
-      if constexpr (K == 7) {
-        pairs ? SumSevenAlongX<true>(d, job.row, to, previous, pair_row, width)
-              : SumSevenAlongX<false>(d, job.row, to, previous, pair_row, width);
-      } else {
-        pairs ? SumAlongX<K, true>(d, job.row, to, previous, pair_row, width)
-              : SumAlongX<K, false>(d, job.row, to, previous, pair_row, width);
-      }
-    }
-    const auto row_or_zeros = [&](Index y) { return y < 0 || y >= height ? job.zeros : row(y); };
-    CoupleOfRows<K, T> rows;
-    rows.first = row_or_zeros(first);
-    rows.last = row_or_zeros(first + K);
-    for (int i = 0; i < rows.kNumShared; ++i) {
-      const Index y = first + 1 + 2 * i;
-      const bool single = K % 2 == 0 && i + 1 == rows.kNumShared;
-      // A pair that lies across an edge of the image is the one row of it inside.
-      if (single || y + 1 >= height) {
-        rows.shared[i] = row_or_zeros(y);
-      } else {
-        rows.shared[i] = y < 0 ? row_or_zeros(y + 1) : pair(y);
-      }
-    }
-    const Index pixel = oy * job.output.width;
-    const bool both = oy + 1 < job.output.height;
-    epilogue.Start(pixel);
-    if (HWY_LIKELY(both)) {
-      SumAlongY<K, true>(d, rows, epilogue, pixel, job.output.width);
+// Sums along x of the rows of a source, and around them the zeros that windows of K need.
+template <int K, class D>
+struct SumsAlongX {
+  using T = hn::TFromD<D>;
+  D d;
+  T* first;      // the first row of zeros
+  Index stride;  // elements between rows
+  Index low, height, width, input_width;
+
+  HWY_INLINE SumsAlongX(D d_, const WindowJob<T>& job)
+      : d(d_),
+        first(job.sums),
+        stride(sums_stride(job.output) * static_cast<Index>(hn::Lanes(d))),
+        low(job.geometry.pad_low),
+        height(job.input.height),
+        width(stride / static_cast<Index>(hn::Lanes(d))),
+        input_width(job.input.width) {}
+
+  HWY_INLINE T* Row(Index y) const { return first + (y + low) * stride; }
+  // The zeros beside the pixels of a row buffer.
+  HWY_INLINE void ZeroEnds(T* row) const {
+    const Index n = static_cast<Index>(hn::Lanes(d));
+    ZeroFill(d, row, low);
+    ZeroFill(d, row + (low + input_width) * n, width + K - low - input_width);
+  }
+  HWY_INLINE void ZeroAbove() const { ZeroFill(d, first, low * width); }
+  HWY_INLINE void ZeroBelow(Index output_height) const {
+    ZeroFill(d, Row(height), (sums_rows(K, output_height) - low - height) * width);
+  }
+  HWY_INLINE void Sum(const T* row, Index y) const {
+    if constexpr (K == 7) {
+      SumSevenAlongX(d, row, Row(y), width);
     } else {
-      SumAlongY<K, false>(d, rows, epilogue, pixel, job.output.width);
+      SumAlongX<K>(d, row, Row(y), width);
     }
-    epilogue.Finish(pixel, both ? 2 * job.output.width : job.output.width);
+  }
+};
+
+// Stride 1, dilation 1, K known.
+template <int K, class D, class Source, class Consumer>
+HWY_NOINLINE void UnitWindows(D d, const WindowJob<hn::TFromD<D>>& job, const Source& source,
+                              const Consumer& consumer) {
+  const Index n = static_cast<Index>(hn::Lanes(d));
+  const SumsAlongX<K, D> sums(d, job);
+  Index produced = job.sums_ready ? job.input.height : 0;
+  if (!job.sums_ready) {
+    sums.ZeroEnds(job.row);
+    sums.ZeroAbove();
+    sums.ZeroBelow(job.output.height);
+  }
+  for (Index y = 0; y < job.output.height; y += kGroupRows) {
+    const Index needed = HWY_MIN(job.input.height, y + kGroupRows + K - 1 - sums.low);
+    for (; produced < needed; ++produced) {
+      source.Row(produced, job.row + sums.low * n);
+      sums.Sum(job.row, produced);
+    }
+    const Index rows = HWY_MIN(kGroupRows, job.output.height - y);
+    const auto* first = sums.first + y * sums.stride;
+    if (rows == kGroupRows) {
+      SumRowsAlongY<K, 4>(d, first, sums.stride, job.output.width, consumer, y, 4);
+    } else {
+      SumRowsAlongY<K, 2>(d, first, sums.stride, job.output.width, consumer, y, HWY_MIN(rows, 2));
+      if (rows == 3) {
+        SumRowsAlongY<K, 2>(d, first + 2 * sums.stride, sums.stride, job.output.width, consumer,
+                            y + 2, 1);
+      }
+    }
+    consumer.Rows(y, rows);
   }
 }
 
@@ -215,10 +224,21 @@ constexpr Index GeneralRingRows(const WindowGeometry& g, Index height) {
   return HWY_MIN((g.kernel_size - 1) * g.dilation + 1, height);
 }
 
+// One row handed over pixel by pixel: sum(x).
+template <class D, class Consumer, class Sum>
+HWY_INLINE void HandOverRow(D, const Consumer& consumer, Index y, Index width, const Sum& sum) {
+  for (Index x = 0; x < width; ++x) {
+    const hn::Vec<D> value = sum(x);
+    const hn::Vec<D> sums[2] = {value, value};
+    consumer.Column(y, x, 1, sums);
+  }
+  consumer.Rows(y, 1);
+}
+
 // Any geometry: kernel_size additions a sum and axis; rows outside the image are left out.
-template <class D, class Source, class Epilogue>
+template <class D, class Source, class Consumer>
 void GeneralWindows(D d, const WindowJob<hn::TFromD<D>>& job, const Source& source,
-                    const Epilogue& epilogue) {
+                    const Consumer& consumer) {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
   const Index lanes = static_cast<Index>(hn::Lanes(d));
@@ -232,7 +252,7 @@ void GeneralWindows(D d, const WindowJob<hn::TFromD<D>>& job, const Source& sour
     const Index needed = HWY_MIN(job.input.height, first + (g.kernel_size - 1) * g.dilation + 1);
     for (; produced < needed; ++produced) {
       source.Row(produced, job.row);
-      T* to = job.ring + (produced % ring_rows) * width * lanes;
+      T* to = job.sums + (produced % ring_rows) * width * lanes;
       for (Index ox = 0; ox < width; ++ox) {
         const Index x0 = ox * g.stride - g.pad_low;
         V sum = hn::Zero(d);
@@ -245,66 +265,58 @@ void GeneralWindows(D d, const WindowJob<hn::TFromD<D>>& job, const Source& sour
       }
     }
     const Index skip = first < 0 ? (-first + g.dilation - 1) / g.dilation : 0;
-    epilogue.Start(oy * width);
-    for (Index x = 0; x < width; ++x) {
+    HandOverRow(d, consumer, oy, width, [&](Index x) HWY_ATTR {
       V sum = hn::Zero(d);
       for (Index i = skip, y = first + skip * g.dilation; i < g.kernel_size && y < job.input.height;
            ++i, y += g.dilation) {
-        sum = hn::Add(sum, hn::Load(d, job.ring + ((y % ring_rows) * width + x) * lanes));
+        sum = hn::Add(sum, hn::Load(d, job.sums + ((y % ring_rows) * width + x) * lanes));
       }
-      epilogue(oy * width + x, sum);
-    }
-    epilogue.Finish(oy * width, width);
+      return sum;
+    });
   }
 }
 
-// One window over the whole map: four sums a row, then row by row.
-template <class D, class Source, class Epilogue>
-HWY_INLINE void WholeWindow(D d, const WindowJob<hn::TFromD<D>>& job, const Source& source,
-                            const Epilogue& epilogue) {
-  using V = hn::Vec<D>;
+// Σ of a row, four sums at a time.
+template <class D>
+HWY_INLINE hn::Vec<D> RowSum(D d, const hn::TFromD<D>* row, Index width) {
   const Index lanes = static_cast<Index>(hn::Lanes(d));
-  V total = hn::Zero(d);
-  for (Index y = 0; y < job.input.height; ++y) {
-    source.Row(y, job.row);
-    V sums[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
-    Index x = 0;
-    for (; x + 4 <= job.input.width; x += 4) {
-      HWY_UNROLL(4)
-      for (int i = 0; i < 4; ++i) {
-        sums[i] = hn::Add(sums[i], hn::Load(d, job.row + (x + i) * lanes));
-      }
+  hn::Vec<D> sums[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+  Index x = 0;
+  for (; x + 4 <= width; x += 4) {
+    HWY_UNROLL(4)
+    for (int i = 0; i < 4; ++i) sums[i] = hn::Add(sums[i], hn::Load(d, row + (x + i) * lanes));
+  }
+  for (; x < width; ++x) sums[0] = hn::Add(sums[0], hn::Load(d, row + x * lanes));
+  return hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]));
+}
+
+// One window over the whole map, row by row.
+template <class D, class Source, class Consumer>
+HWY_INLINE void WholeWindow(D d, const WindowJob<hn::TFromD<D>>& job, const Source& source,
+                            const Consumer& consumer) {
+  hn::Vec<D> total = hn::Zero(d);
+  if (job.sums_ready) {
+    total = hn::Load(d, job.sums);
+  } else {
+    for (Index y = 0; y < job.input.height; ++y) {
+      source.Row(y, job.row);
+      total = hn::Add(total, RowSum(d, job.row, job.input.width));
     }
-    for (; x < job.input.width; ++x) sums[0] = hn::Add(sums[0], hn::Load(d, job.row + x * lanes));
-    total = hn::Add(total, hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3])));
   }
-  epilogue.Start(0);
-  epilogue(0, total);
-  epilogue.Finish(0, 1);
+  HandOverRow(d, consumer, 0, 1, [&](Index) HWY_ATTR { return total; });
 }
 
-// A single window over the whole map.
-HWY_INLINE bool IsWholeWindow(const WindowGeometry& g, const MapShape& input,
-                              const MapShape& output) {
-  return output == MapShape{1, 1} && g.pad_low == 0 && g.dilation == 1 &&
-         g.kernel_size == input.height && g.kernel_size == input.width;
-}
-
-template <class D, class Source, class Epilogue>
+template <class D, class Source, class Consumer>
 HWY_INLINE void WindowSums(D d, const WindowJob<hn::TFromD<D>>& job, const Source& source,
-                           const Epilogue& epilogue) {
+                           const Consumer& consumer) {
   const WindowGeometry& g = job.geometry;
-  if (IsWholeWindow(g, job.input, job.output)) return WholeWindow(d, job, source, epilogue);
-  // Padding past the kernel would make row buffers of the fast path longer than planned.
-  if (g.stride == 1 && g.dilation == 1 && g.pad_low < g.kernel_size &&
-      g.pad_high <= g.kernel_size) {
-    if (g.kernel_size == 2) return UnitWindows<2>(d, job, source, epilogue);
-    if (g.kernel_size == 3) return UnitWindows<3>(d, job, source, epilogue);
-    if (g.kernel_size == 4) return UnitWindows<4>(d, job, source, epilogue);
-    if (g.kernel_size == 5) return UnitWindows<5>(d, job, source, epilogue);
-    if (g.kernel_size == 7) return UnitWindows<7>(d, job, source, epilogue);
-  }
-  GeneralWindows(d, job, source, epilogue);
+  if (is_whole_window(g, job.input, job.output)) return WholeWindow(d, job, source, consumer);
+  if (!is_unit_window(g)) return GeneralWindows(d, job, source, consumer);
+  if (g.kernel_size == 2) return UnitWindows<2>(d, job, source, consumer);
+  if (g.kernel_size == 3) return UnitWindows<3>(d, job, source, consumer);
+  if (g.kernel_size == 4) return UnitWindows<4>(d, job, source, consumer);
+  if (g.kernel_size == 5) return UnitWindows<5>(d, job, source, consumer);
+  UnitWindows<7>(d, job, source, consumer);
 }
 
 }  // namespace HWY_NAMESPACE

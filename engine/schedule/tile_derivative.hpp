@@ -23,8 +23,8 @@ struct DerivativeWorkspace {
   LaneWorkspace<T> pair;           ///< tape
   LaneWorkspace<double> variance;  ///< tape of a pack of images
   AlignedBuffer<T> adjoints;       ///< jacobian: three sets
-  AlignedBuffer<T> couple, bend, raw, seeds;
-  AlignedBuffer<double> chain_adjoints, chain_couple, chain_raw, chain_seeds, chain_images,
+  AlignedBuffer<T> group, bend, raw, seeds;
+  AlignedBuffer<double> chain_adjoints, chain_group, chain_raw, chain_seeds, chain_images,
       chain_bend, variances;
 };
 

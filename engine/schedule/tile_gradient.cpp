@@ -101,7 +101,7 @@ class TileGradient {
     if (!needed) return;
     T* row_bend = sums_.rows.data() + (group * num_rows_ + row) * maps_;
     kernels.gradient(program_.view(),
-                     {pack, w.seeds.data(), w.adjoints.data(), w.couple.data(),
+                     {pack, w.seeds.data(), w.adjoints.data(), w.group.data(),
                       raw_.data() + group * program_.num_raw(), w.bend.data(), row_bend});
   }
 

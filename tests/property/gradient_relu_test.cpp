@@ -77,7 +77,7 @@ class HandReverse {
     std::vector<double> raw(as_size(reverse_.num_raw()));
     std::vector<T> row_bend(as_size(num_pixels_));
     simd::kernels<T>().gradient(
-        reverse_.view(), {pack, w.seeds.data(), w.adjoints.data(), w.couple.data(), raw.data(),
+        reverse_.view(), {pack, w.seeds.data(), w.adjoints.data(), w.group.data(), raw.data(),
                           w.bend.data(), row_bend.data()});
     const T* slope =
         w.adjoints.data() + reverse_.steps[0].source_adjoint * forward_.slot_pixels * lanes();

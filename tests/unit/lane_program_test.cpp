@@ -9,6 +9,7 @@
 
 #include "engine/network/presets.hpp"
 #include "tests/support/lane_runs.hpp"
+#include "tests/support/random_network.hpp"
 
 namespace gramtile {
 namespace {
@@ -137,6 +138,44 @@ TEST_CASE(
       false);
   REQUIRE(program.steps.size() == 3);
   CHECK(program.steps[1].input_slot != program.steps[1].output_slot);
+}
+
+TEST_CASE("sums along x of a next layer never meet rows that are still to be read") {
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    CAPTURE(seed);
+    const test::RandomCase random = test::random_case(seed);
+    const LaneProgram program = compile_lanes(random.program(), false);
+    for (std::size_t i = 0; i < program.steps.size(); ++i) {
+      const LaneStep& step = program.steps[i];
+      if (!is_unit_window(step.geometry)) continue;
+      const Index stride = sums_stride(step.output);
+      const Index extent = sums_rows(step.geometry.kernel_size, step.output.height) * stride;
+      CHECK(step.sums_offset >= 0);
+      CHECK(step.sums_offset + extent <= program.sums_vectors);
+      if (!step.sums_ready) continue;
+      // Before each group of rows, in vectors: first row still to be read, end of what is written.
+      const LaneStep& previous = program.steps[i - 1];
+      const Index from = sums_stride(previous.output);
+      const Index end = previous.sums_offset +
+                        from * sums_rows(previous.geometry.kernel_size, previous.output.height);
+      const bool apart =
+          step.sums_offset >= end || step.sums_offset + extent <= previous.sums_offset;
+      for (Index y = 0; y < step.input.height; y += kGroupRows) {
+        const Index written = step.sums_offset + (step.geometry.pad_low + y) * stride;
+        CHECK((apart || written <= previous.sums_offset + y * from));
+      }
+    }
+  }
+}
+
+TEST_CASE("layers of convolution and relu feed each other, and store no map between them") {
+  const LaneProgram program = preset("convnet-gp");
+  for (std::size_t i = 0; i < program.steps.size(); ++i) {
+    CHECK(program.steps[i].sums_ready == (i > 0));
+    CHECK(program.steps[i].stores_output == (i + 1 == program.steps.size()));
+  }
+  const LaneProgram tape = preset("convnet-gp", true);
+  for (const LaneStep& step : tape.steps) CHECK(step.stores_output);
 }
 
 }  // namespace
