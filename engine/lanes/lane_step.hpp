@@ -30,18 +30,10 @@ constexpr Index kNumRowBuffers = 1 + kGroupRows;
 
 /// A window that the fast path sums: every step one pixel, a known size, and padding for which row
 /// buffers have room.
-constexpr bool is_unit_window(const WindowGeometry& g) {
-  const Index k = g.kernel_size;
-  return g.stride == 1 && g.dilation == 1 && (k == 2 || k == 3 || k == 4 || k == 5 || k == 7) &&
-         g.pad_low < k && g.pad_high <= k;
-}
+bool is_unit_window(const WindowGeometry& geometry);
 
 /// A single window over the whole map.
-constexpr bool is_whole_window(const WindowGeometry& g, const MapShape& input,
-                               const MapShape& output) {
-  return output == MapShape{1, 1} && g.pad_low == 0 && g.dilation == 1 &&
-         g.kernel_size == input.height && g.kernel_size == input.width;
-}
+bool is_whole_window(const WindowGeometry& geometry, const MapShape& input, const MapShape& output);
 
 /// Extent of a row of sums along x, for outputs of this width [vectors].
 constexpr Index sums_stride(const MapShape& output) { return (output.width + 3) / 4 * 4; }

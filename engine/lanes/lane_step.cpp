@@ -1,0 +1,18 @@
+// Out of line: inline functions that kernels share would be compiled once per instruction set, and
+// the linker keeps any one of them.
+#include "engine/lanes/lane_step.hpp"
+
+namespace gramtile {
+
+bool is_unit_window(const WindowGeometry& g) {
+  const Index k = g.kernel_size;
+  return g.stride == 1 && g.dilation == 1 && (k == 2 || k == 3 || k == 4 || k == 5 || k == 7) &&
+         g.pad_low < k && g.pad_high <= k;
+}
+
+bool is_whole_window(const WindowGeometry& g, const MapShape& input, const MapShape& output) {
+  return output == MapShape{1, 1} && g.pad_low == 0 && g.dilation == 1 &&
+         g.kernel_size == input.height && g.kernel_size == input.width;
+}
+
+}  // namespace gramtile
