@@ -9,6 +9,7 @@
 #endif
 
 #include "engine/lanes/lane_sums-inl.hpp"
+#include "engine/lanes/next_sums-inl.hpp"
 #include "engine/lanes/transpose-inl.hpp"
 #include "engine/lanes/variances-inl.hpp"
 
@@ -31,77 +32,133 @@ struct AdjointMap {
 
 // Source is a plain map or the images' product (`Source::At`): weight · T, and Σ source · T.
 template <class D, class Source>
-struct PlainSink {
+struct PlainAdjoint {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
   D d;
   Source source;
   AdjointMap<D> adjoint;  // map == nullptr for images: nobody asks
   T weight;
+  Index width;
   mutable V weight_sum;
 
-  HWY_NOINLINE void Pixels(Index first, const T* t, Index count) const {
+  template <int G>
+  HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
     const Index n = static_cast<Index>(hn::Lanes(d));
-    V total = weight_sum;
-    for (Index i = 0; i < count; ++i) {
-      const V value = hn::Load(d, t + i * n);
-      total = hn::MulAdd(source.At(first + i), value, total);
+    HWY_UNROLL(4)
+    for (int k = 0; k < G; ++k) {
+      if (k >= rows) continue;
+      const Index pixel = (y + k) * width + x;
+      weight_sum = hn::MulAdd(source.At(pixel), sums[k], weight_sum);
       if (adjoint.map != nullptr) {
-        adjoint.Put(d, (first + i) * n, hn::Mul(value, hn::Set(d, weight)));
+        adjoint.Put(d, pixel * n, hn::Mul(sums[k], hn::Set(d, weight)));
       }
     }
-    weight_sum = total;
+  }
+  HWY_INLINE void Rows(Index, Index) const {}
+  HWY_INLINE void KeepTotals(const PlainAdjoint& original) const {
+    original.weight_sum = weight_sum;
   }
 };
 
-// Source is twice the relu of a map. Beside the adjoint of the map, adjoint · bend goes to `bend`:
-// kAccumulate (gradient): added to the pack's accumulator, and summed over lanes to the row's;
-// otherwise (jacobian): stored.
+// A weight that adjoints can be multiplied by before they are summed up, and the sum divided by
+// it. Weights near 0 are applied afterwards.
+template <class T>
+struct SafeWeight {
+  T factor, rest;  // factor · rest is the weight
+  explicit SafeWeight(double weight)
+      : factor(weight > 1e-9 ? static_cast<T>(weight) : T(1)),
+        rest(weight > 1e-9 ? T(1) : static_cast<T>(weight)) {}
+};
+
+// Source is twice the relu of a map. The adjoint of the map goes to `adjoint`, or to the step that
+// runs next; adjoint · bend to `bend`: kAccumulate (gradient): added to the pack's accumulator,
+// and summed over lanes to the row's; otherwise (jacobian): stored.
+//
+// Σ source · T = Σ (xy·slope + bend/π) · T, from the products with the weight, which are needed
+// anyway.
 template <bool kNonneg, bool kAccumulate, class D>
-struct ReluSink {
+struct ReluAdjoint {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
   D d;
   ReluOperands<T> operands;
   AdjointMap<D> adjoint;
-  T weight;
-  T* bend;      // [pixel][lane]
-  T* row_bend;  // [pixel]; kAccumulate only
-  mutable V weight_sum;
+  const NextSums<D>* next;  // or nullptr
+  T* next_rows;             // its row buffers, from pixel 0 on
+  Index next_row_size;      // elements between them
+  SafeWeight<T> weight;
+  Index width;
+  T* bend;                                     // [pixel][lane]
+  T* row_bend;                                 // [pixel], and
+  T* group;                                    // kGroupRows rows: kAccumulate only
+  mutable V slope_sum, bend_sum, adjoint_sum;  // Σ xy · adjoint, Σ bend · T, Σ adjoint for `next`
 
-  HWY_NOINLINE void Pixels(Index first, T* t, Index count) const {
-    const Index n = static_cast<Index>(hn::Lanes(d));
-    const ReluOperands<T> o = operands.From(first, n);
-    const AdjointMap<D> to{adjoint.map + first * n, adjoint.first};
-    T* const bends = bend + first * n;
-    V total = weight_sum;
-    Index i = 0;
-    for (; i + kStep <= count; i += kStep) Couple(o, to, bends, t, i, 1, total);
-    for (; i < count; ++i) Couple(o, to, bends, t, i, 0, total);
-    weight_sum = total;
-    if (kAccumulate) AddLaneSums(d, t, count, row_bend + first);
+  template <int G>
+  HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
+    constexpr int N = HWY_MIN(G, kTogether);
+    HWY_UNROLL(4)
+    for (int q = 0; q < G; q += N) {
+      V t[N];
+      GRAMTILE_EACH(k) t[k] = sums[q + k];
+      Pixels(y + q, x, rows - q, t);
+    }
   }
-
-  // Pixels i and i + second. t is overwritten with adjoint · bend.
-  HWY_INLINE void Couple(const ReluOperands<T>& o, const AdjointMap<D>& to, T* bends, T* t, Index i,
-                         Index second, V& total) const {
-    const Index n = static_cast<Index>(hn::Lanes(d));
-    constexpr int N = kStep;
-    V xy[N], sx[N], sy[N], half_inverse[N], slope[N], b[N], a[N];
-    LoadReluOperands(d, o, i, second, xy, sx, sy, half_inverse);
+  // Those of N pixels, one below the other, that are among the `rows`.
+  template <int N>
+  HWY_INLINE void Pixels(Index y, Index x, Index rows, V (&a)[N]) const {
+    const Index n = static_cast<Index>(hn::Lanes(d)), first = y * width + x;
+    V xy[N], sx[N], sy[N], half_inverse[N], slope[N], b[N];
+    GRAMTILE_EACH(k) {
+      const Index i = first + (k < rows ? k : 0) * width, at = i * n;
+      half_inverse[k] = hn::Mul(hn::Set(d, operands.row_half_inverse[i]),
+                                hn::Load(d, operands.column_inverse + at));
+      xy[k] = hn::Load(d, operands.map + at);
+      sx[k] = hn::Set(d, operands.row_root[i]);
+      sy[k] = hn::Load(d, operands.column_root + at);
+    }
     TwiceReluDerivative<kNonneg>(d, xy, sx, sy, half_inverse, slope, b);
-    GRAMTILE_EACH(k) a[k] = hn::Load(d, t + (i + k * second) * n);
-    for (int k = 0; k <= second; ++k) {
-      total = hn::MulAdd(hn::MulAdd(xy[k], slope[k], b[k]), a[k], total);
-    }
-    GRAMTILE_EACH(k) a[k] = hn::Mul(a[k], hn::Set(d, weight));
+    GRAMTILE_EACH(k) a[k] = hn::Mul(a[k], hn::Set(d, weight.factor));
     GRAMTILE_EACH(k) b[k] = hn::Mul(a[k], b[k]);
-    for (int k = 0; k <= second; ++k) {
-      const Index at = (i + k) * n;
-      to.Put(d, at, hn::Mul(a[k], slope[k]));
-      if (kAccumulate) hn::Store(b[k], d, t + at);
-      hn::Store(kAccumulate ? hn::Add(b[k], hn::Load(d, bends + at)) : b[k], d, bends + at);
+    GRAMTILE_EACH(k) a[k] = hn::Mul(a[k], slope[k]);
+    GRAMTILE_EACH(k) {
+      if (k >= rows) continue;
+      slope_sum = hn::MulAdd(xy[k], a[k], slope_sum);
+      bend_sum = hn::Add(bend_sum, b[k]);
     }
+    if (weight.rest != T(1)) {
+      GRAMTILE_EACH(k) a[k] = hn::Mul(a[k], hn::Set(d, weight.rest));
+      GRAMTILE_EACH(k) b[k] = hn::Mul(b[k], hn::Set(d, weight.rest));
+    }
+    GRAMTILE_EACH(k) {
+      if (k >= rows) continue;
+      const Index at = (first + k * width) * n;
+      if (next_rows != nullptr) {
+        adjoint_sum = hn::Add(adjoint_sum, a[k]);
+        hn::Store(a[k], d, next_rows + ((y + k) % kGroupRows * next_row_size + x * n));
+      } else {
+        adjoint.Put(d, at, a[k]);
+      }
+      if (kAccumulate) hn::Store(b[k], d, group + ((y + k) % kGroupRows * width + x) * n);
+      hn::Store(kAccumulate ? hn::Add(b[k], hn::Load(d, bend + at)) : b[k], d, bend + at);
+    }
+  }
+  HWY_INLINE void Rows(Index y, Index rows) const {
+    const Index n = static_cast<Index>(hn::Lanes(d));
+    if (kAccumulate) {
+      AddLaneSums(d, group + y % kGroupRows * width * n, rows * width, row_bend + y * width);
+    }
+    if (next != nullptr) next->Rows(y, rows);
+  }
+  HWY_INLINE void KeepTotals(const ReluAdjoint& original) const {
+    original.slope_sum = slope_sum;
+    original.bend_sum = bend_sum;
+    original.adjoint_sum = adjoint_sum;
+  }
+  HWY_INLINE V WeightSum() const {
+    constexpr double kInversePi = 0.31830988618379067154;
+    const V sum = hn::MulAdd(bend_sum, hn::Set(d, static_cast<T>(kInversePi)), slope_sum);
+    return hn::Div(sum, hn::Set(d, weight.factor));
   }
 };
 
@@ -120,64 +177,119 @@ HWY_INLINE AdjointRows<D> OutputAdjoint(D d, const ReverseStep& step, Index stri
           hn::Zero(d)};
 }
 
-// The reverse of one step on the pair's map. Calls done(rows, weight_sum) at the end.
-template <bool kAccumulate, class D, class Done>
-HWY_INLINE void ReversePairStep(D d, const ReverseSteps& program, const ReverseStep& step,
-                                const PackOperands<hn::TFromD<D>>& pack, hn::TFromD<D>* adjoints,
-                                hn::TFromD<D>* group, hn::TFromD<D>* bend, hn::TFromD<D>* row_bend,
-                                const Done& done) {
+// The raw derivatives of one step by one pack, per lane.
+template <class D>
+struct RawSums {
+  hn::Vec<D> weight, bias, addend;
+};
+
+// The reverse of one step on the pair's map. `next` is the step that runs after it; kAccumulate
+// (gradient): what goes from the one to the other, summed along x, does not pass through a map.
+// `bias`: Σ of the output's adjoint where the step before has made it; then of the next step's.
+template <bool kAccumulate, class D>
+class ReversePairStep {
   using T = hn::TFromD<D>;
-  const Index n = static_cast<Index>(hn::Lanes(d));
-  const LaneSteps& forward = program.forward;
-  const LaneStep& f = step.forward;
-  const Index stride = forward.slot_stride * n;
-  const T* addend = f.addend_derivative ? pack.slots + f.addend_slot * stride : nullptr;
-  const AdjointRows<D> rows = OutputAdjoint(d, step, stride, adjoints, addend);
-  const AdjointMap<D> adjoint{
-      step.source_adjoint == kNoSlot ? nullptr : adjoints + step.source_adjoint * stride,
-      step.source_first};
-  const T weight = static_cast<T>(f.weight);
-  if (f.source == RowSource::kImages) {
-    const ImageRows<D> source = ImageSource(d, forward, f, pack);
-    const PlainSink<D, ImageRows<D>> sink{d, source, adjoint, weight, hn::Zero(d)};
-    Transposed(d, f, forward.row_vectors, pack.scratch, group, rows, sink);
-    return done(rows, sink.weight_sum);
+  using V = hn::Vec<D>;
+
+ public:
+  struct Buffers {
+    PackOperands<T> pack;
+    T *adjoints, *group, *bend, *row_bend;
+  };
+
+  ReversePairStep(D d, const ReverseSteps& program, const Buffers& buffers)
+      : d_(d), program_(program), b_(buffers) {}
+
+  HWY_INLINE RawSums<D> Run(const ReverseStep& step, const ReverseStep* next, V& bias) const {
+    const Index n = static_cast<Index>(hn::Lanes(d_));
+    const LaneSteps& forward = program_.forward;
+    const LaneStep& f = step.forward;
+    const Index stride = forward.slot_stride * n;
+    const T* addend = f.addend_derivative ? b_.pack.slots + f.addend_slot * stride : nullptr;
+    const AdjointRows<D> rows = OutputAdjoint(d_, step, stride, b_.adjoints, addend);
+    const AdjointMap<D> adjoint{
+        step.source_adjoint == kNoSlot ? nullptr : b_.adjoints + step.source_adjoint * stride,
+        step.source_first};
+    const bool ready = kAccumulate && step.sums_ready;
+    const V bias_before = bias;
+    V weight_sum;
+    if (f.source == RowSource::kImages) {
+      weight_sum = Plain(step, rows, adjoint, ready, ImageSource(d_, forward, f, b_.pack));
+    } else if (f.source == RowSource::kMap) {
+      const MapRows<D> map{d_, b_.pack.slots + f.input_slot * stride, f.input.width};
+      weight_sum = Plain(step, rows, adjoint, ready, map);
+    } else if (f.source == RowSource::kReluNonneg) {
+      weight_sum = Relu<true>(step, next, rows, adjoint, ready, bias);
+    } else {
+      weight_sum = Relu<false>(step, next, rows, adjoint, ready, bias);
+    }
+    return {weight_sum, ready ? bias_before : rows.sum, rows.addend_sum};
   }
-  const T* map = pack.slots + f.input_slot * stride;
-  if (f.source == RowSource::kMap) {
-    const PlainSink<D, MapRows<D>> sink{d, {d, map, f.input.width}, adjoint, weight, hn::Zero(d)};
-    Transposed(d, f, forward.row_vectors, pack.scratch, group, rows, sink);
-    return done(rows, sink.weight_sum);
+
+ private:
+  template <class Source>
+  HWY_INLINE V Plain(const ReverseStep& step, const AdjointRows<D>& rows,
+                     const AdjointMap<D>& adjoint, bool ready, const Source& source) const {
+    const PlainAdjoint<D, Source> consumer{
+        d_,          source, adjoint, static_cast<T>(step.forward.weight), step.forward.input.width,
+        hn::Zero(d_)};
+    Transposed(d_, step, program_.forward.row_vectors, b_.pack.scratch, ready, rows, consumer);
+    return consumer.weight_sum;
   }
-  const ReluOperands<T> operands = ReluSource(d, forward, f, pack);
-  if (f.source == RowSource::kReluNonneg) {
-    const ReluSink<true, kAccumulate, D> sink{d,    operands, adjoint,    weight,
-                                              bend, row_bend, hn::Zero(d)};
-    Transposed(d, f, forward.row_vectors, pack.scratch, group, rows, sink);
-    return done(rows, sink.weight_sum);
+
+  template <bool kNonneg>
+  HWY_INLINE V Relu(const ReverseStep& step, const ReverseStep* next, const AdjointRows<D>& rows,
+                    const AdjointMap<D>& adjoint, bool ready, V& bias) const {
+    const Index row = program_.forward.row_vectors * static_cast<Index>(hn::Lanes(d_));
+    const bool fused = kAccumulate && next != nullptr && next->sums_ready;
+    const NextSums<D> sums{d_,
+                           TransposedJobOf(d_, fused ? *next : step, program_.forward.row_vectors,
+                                           b_.pack.scratch, false),
+                           b_.pack.scratch + row, row};
+    const ReluAdjoint<kNonneg, kAccumulate, D> consumer{
+        d_,
+        ReluSource(d_, program_.forward, step.forward, b_.pack),
+        adjoint,
+        fused ? &sums : nullptr,
+        fused ? sums.RowBuffer(0) : nullptr,
+        row,
+        SafeWeight<T>(step.forward.weight),
+        step.forward.input.width,
+        b_.bend,
+        b_.row_bend,
+        b_.group,
+        hn::Zero(d_),
+        hn::Zero(d_),
+        hn::Zero(d_)};
+    if (fused) sums.Start();
+    Transposed(d_, step, program_.forward.row_vectors, b_.pack.scratch, ready, rows, consumer);
+    if (fused) sums.Finish();
+    bias = consumer.adjoint_sum;
+    return consumer.WeightSum();
   }
-  const ReluSink<false, kAccumulate, D> sink{d,    operands, adjoint,    weight,
-                                             bend, row_bend, hn::Zero(d)};
-  Transposed(d, f, forward.row_vectors, pack.scratch, group, rows, sink);
-  done(rows, sink.weight_sum);
-}
+
+  D d_;
+  const ReverseSteps& program_;
+  Buffers b_;
+};
 
 template <class D>
 void RunGradient(D d, const ReverseSteps& program, const GradientOperands<hn::TFromD<D>>& o) {
-  using V = hn::Vec<D>;
   const Index n = static_cast<Index>(hn::Lanes(d)), stride = program.forward.slot_stride * n;
   hn::Store(hn::Load(d, o.seeds), d, o.adjoints + program.seed_adjoint * stride);
+  hn::Vec<D> bias = hn::Zero(d);
   for (Index i = 0; i < program.num_steps; ++i) {
     const ReverseStep& step = program.steps[i];
+    const ReversePairStep<true, D> reverse(
+        d, program,
+        {o.pack, o.adjoints, o.group, o.column_bend + step.forward.map_offset * n,
+         o.row_bend + step.forward.map_offset});
+    const RawSums<D> sums =
+        reverse.Run(step, i + 1 < program.num_steps ? &program.steps[i + 1] : nullptr, bias);
     double* raw = o.raw + i * kNumRaw;
-    ReversePairStep<true>(d, program, step, o.pack, o.adjoints, o.group,
-                          o.column_bend + step.forward.map_offset * n,
-                          o.row_bend + step.forward.map_offset,
-                          [&](const AdjointRows<D>& rows, V weight_sum) HWY_ATTR {
-                            raw[kRawWeight] += LaneSum(d, weight_sum);
-                            raw[kRawBias] += LaneSum(d, rows.sum);
-                            raw[kRawAddend] += LaneSum(d, rows.addend_sum);
-                          });
+    raw[kRawWeight] += LaneSum(d, sums.weight);
+    raw[kRawBias] += LaneSum(d, sums.bias);
+    raw[kRawAddend] += LaneSum(d, sums.addend);
   }
 }
 

@@ -16,7 +16,8 @@ namespace gramtile {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Where xx of a source comes from: Xx(pixel), and HalfInverse(pixel) = 1/(2 xx), 0 where xx = 0.
+// Where xx of a source comes from: Xx(pixel), and BendFactor(pixel) = 1/(2π xx), 0 where xx = 0.
+constexpr double kInverseTwoPi = 0.15915494309189533577;
 
 // Behind a relu, the row image: one value a pixel. Its inverse root is stored halved.
 template <class D>
@@ -25,8 +26,8 @@ struct RowRoots {
   D d;
   const T *root, *half_inverse;
   HWY_INLINE hn::Vec<D> Xx(Index i) const { return hn::Set(d, root[i] * root[i]); }
-  HWY_INLINE hn::Vec<D> HalfInverse(Index i) const {
-    return hn::Set(d, T(2) * half_inverse[i] * half_inverse[i]);
+  HWY_INLINE hn::Vec<D> BendFactor(Index i) const {
+    return hn::Set(d, static_cast<T>(4 * kInverseTwoPi) * half_inverse[i] * half_inverse[i]);
   }
 };
 
@@ -40,9 +41,9 @@ struct ColumnRoots {
     const auto s = hn::Load(d, root + i * static_cast<Index>(hn::Lanes(d)));
     return hn::Mul(s, s);
   }
-  HWY_INLINE hn::Vec<D> HalfInverse(Index i) const {
+  HWY_INLINE hn::Vec<D> BendFactor(Index i) const {
     const auto s = hn::Load(d, inverse + i * static_cast<Index>(hn::Lanes(d)));
-    return hn::Mul(hn::Mul(s, s), hn::Set(d, T(0.5)));
+    return hn::Mul(hn::Mul(s, s), hn::Set(d, static_cast<T>(kInverseTwoPi)));
   }
 };
 
@@ -52,7 +53,7 @@ struct RowMap {
   D d;
   const hn::TFromD<D>* map;
   HWY_INLINE hn::Vec<D> Xx(Index i) const { return hn::Set(d, map[i]); }
-  HWY_INLINE hn::Vec<D> HalfInverse(Index) const { return hn::Zero(d); }
+  HWY_INLINE hn::Vec<D> BendFactor(Index) const { return hn::Zero(d); }
 };
 
 // A map of the pack: of column images, or of the images of a variance tape.
@@ -63,9 +64,9 @@ struct VectorMap {
   HWY_INLINE hn::Vec<D> Xx(Index i) const {
     return hn::Load(d, map + i * static_cast<Index>(hn::Lanes(d)));
   }
-  HWY_INLINE hn::Vec<D> HalfInverse(Index i) const {
+  HWY_INLINE hn::Vec<D> BendFactor(Index i) const {
     const auto xx = Xx(i);
-    const auto inverse = hn::Div(hn::Set(d, hn::TFromD<D>(0.5)), xx);
+    const auto inverse = hn::Div(hn::Set(d, static_cast<hn::TFromD<D>>(kInverseTwoPi)), xx);
     return hn::IfThenElse(hn::Gt(xx, hn::Zero(d)), inverse, hn::Zero(d));
   }
 };
@@ -87,12 +88,12 @@ struct SquaredImage {
     }
     return hn::Mul(sum, hn::Set(d, T(1) / static_cast<T>(channels)));
   }
-  HWY_INLINE hn::Vec<D> HalfInverse(Index) const { return hn::Zero(d); }
+  HWY_INLINE hn::Vec<D> BendFactor(Index) const { return hn::Zero(d); }
 };
 
-// weight · T (+ bend / (2 xx)) to the adjoint of xx, and Σ xx · T.
+// weight · T (+ bend / (2π xx)) to the adjoint of xx, and Σ xx · T.
 template <class D, class Variance>
-struct ChainSink {
+struct ChainAdjoint {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
   D d;
@@ -100,22 +101,26 @@ struct ChainSink {
   AdjointMap<D> adjoint;  // map == nullptr for images
   const T* bend;          // [pixel][lane], or nullptr
   T weight;
+  Index width;
   mutable V weight_sum;
 
-  HWY_NOINLINE void Pixels(Index first, const T* t, Index count) const {
+  template <int G>
+  HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
     const Index n = static_cast<Index>(hn::Lanes(d));
-    const Variance v = variance;
-    V total = weight_sum;
-    for (Index i = 0; i < count; ++i) {
-      const V value = hn::Load(d, t + i * n);
-      total = hn::MulAdd(v.Xx(first + i), value, total);
+    HWY_UNROLL(4)
+    for (int k = 0; k < G; ++k) {
+      if (k >= rows) continue;
+      const Index pixel = (y + k) * width + x, at = pixel * n;
+      weight_sum = hn::MulAdd(variance.Xx(pixel), sums[k], weight_sum);
       if (adjoint.map == nullptr) continue;
-      V a = hn::Mul(value, hn::Set(d, weight));
-      const Index at = (first + i) * n;
-      if (bend != nullptr) a = hn::MulAdd(hn::Load(d, bend + at), v.HalfInverse(first + i), a);
+      V a = hn::Mul(sums[k], hn::Set(d, weight));
+      if (bend != nullptr) a = hn::MulAdd(hn::Load(d, bend + at), variance.BendFactor(pixel), a);
       adjoint.Put(d, at, a);
     }
-    weight_sum = total;
+  }
+  HWY_INLINE void Rows(Index, Index) const {}
+  HWY_INLINE void KeepTotals(const ChainAdjoint& original) const {
+    original.weight_sum = weight_sum;
   }
 };
 
@@ -125,8 +130,7 @@ template <class D, class Variance, class Addend>
 HWY_INLINE void ReverseChainStep(D d, const ReverseSteps& program, const ReverseStep& step,
                                  const Variance& variance, const Addend& addend,
                                  hn::TFromD<D>* adjoints, const hn::TFromD<D>* bend,
-                                 hn::TFromD<D>* scratch, hn::TFromD<D>* group,
-                                 hn::TFromD<D>* raw) {
+                                 hn::TFromD<D>* scratch, hn::TFromD<D>* raw) {
   using T = hn::TFromD<D>;
   const Index n = static_cast<Index>(hn::Lanes(d)), stride = program.forward.slot_stride * n;
   auto addend_sum = hn::Zero(d);
@@ -140,13 +144,18 @@ HWY_INLINE void ReverseChainStep(D d, const ReverseSteps& program, const Reverse
   const AdjointMap<D> adjoint{
       step.source_adjoint == kNoSlot ? nullptr : adjoints + step.source_adjoint * stride,
       step.source_first};
-  const ChainSink<D, Variance> sink{
-      d, variance, adjoint, bend, static_cast<T>(step.forward.weight), hn::Zero(d)};
-  Transposed(d, step.forward, program.forward.row_vectors, scratch, group, rows, sink);
+  const ChainAdjoint<D, Variance> consumer{d,
+                                           variance,
+                                           adjoint,
+                                           bend,
+                                           static_cast<T>(step.forward.weight),
+                                           step.forward.input.width,
+                                           hn::Zero(d)};
+  Transposed(d, step, program.forward.row_vectors, scratch, false, rows, consumer);
   const auto add = [&](int kind, hn::Vec<D> v) HWY_ATTR {
     hn::Store(hn::Add(v, hn::Load(d, raw + kind * n)), d, raw + kind * n);
   };
-  add(kRawWeight, sink.weight_sum);
+  add(kRawWeight, consumer.weight_sum);
   add(kRawBias, rows.sum);
   add(kRawAddend, addend_sum);
 }
@@ -171,8 +180,7 @@ void ReversePairChainStep(D d, const ReverseSteps& program, const ReverseStep& s
   const T* extra = example + (num_values + 2 * f.num_map_pixels) * lanes;
   const Map addend{d, extra + step.addend_variance * lanes};
   const auto run = [&](const auto& variance, const T* bend) HWY_ATTR {
-    ReverseChainStep(d, program, step, variance, addend, adjoints, bend, o.pack.scratch, o.group,
-                     raw);
+    ReverseChainStep(d, program, step, variance, addend, adjoints, bend, o.pack.scratch, raw);
   };
   if (step.forward.source == RowSource::kImages) {
     run(SquaredImage<D, kRow>{d, example, f.num_pixels, f.channels}, nullptr);
@@ -186,7 +194,8 @@ void ReversePairChainStep(D d, const ReverseSteps& program, const ReverseStep& s
 
 template <class D>
 void RunJacobian(D d, const ReverseSteps& program, const JacobianOperands<hn::TFromD<D>>& o) {
-  using V = hn::Vec<D>;
+  const ReversePairStep<false, D> pair(d, program, {o.pack, o.adjoints, nullptr, o.bend, nullptr});
+  hn::Vec<D> bias = hn::Zero(d);
   const Index n = static_cast<Index>(hn::Lanes(d)), stride = program.forward.slot_stride * n;
   const Index seed = program.seed_adjoint * stride;
   hn::Store(hn::Set(d, hn::TFromD<D>(1)), d, o.adjoints + seed);
@@ -195,12 +204,10 @@ void RunJacobian(D d, const ReverseSteps& program, const JacobianOperands<hn::TF
   for (Index i = 0; i < program.num_steps; ++i) {
     const ReverseStep& step = program.steps[i];
     auto* raw = o.raw + i * kNumRaw * n;
-    ReversePairStep<false>(d, program, step, o.pack, o.adjoints, o.group, o.bend, nullptr,
-                           [&](const AdjointRows<D>& rows, V weight_sum) HWY_ATTR {
-                             hn::Store(weight_sum, d, raw + kRawWeight * n);
-                             hn::Store(rows.sum, d, raw + kRawBias * n);
-                             hn::Store(rows.addend_sum, d, raw + kRawAddend * n);
-                           });
+    const RawSums<D> sums = pair.Run(step, nullptr, bias);
+    hn::Store(sums.weight, d, raw + kRawWeight * n);
+    hn::Store(sums.bias, d, raw + kRawBias * n);
+    hn::Store(sums.addend, d, raw + kRawAddend * n);
     ReversePairChainStep<true>(d, program, step, o, raw);
     ReversePairChainStep<false>(d, program, step, o, raw);
   }
@@ -219,8 +226,7 @@ void RunChain(D d, const ReverseSteps& program, const ChainOperands& o) {
     const Index addend_slot = HWY_MAX(step.forward.addend_slot, Index{0});
     const VectorMap<D> addend{d, o.slots + addend_slot * stride};
     const auto run = [&](const auto& variance, const double* bend) HWY_ATTR {
-      ReverseChainStep(d, program, step, variance, addend, o.adjoints, bend, o.scratch, o.group,
-                       raw);
+      ReverseChainStep(d, program, step, variance, addend, o.adjoints, bend, o.scratch, raw);
     };
     if (step.forward.source == RowSource::kImages) {
       run(SquaredImage<D, false>{d, o.images, f.num_pixels, f.channels}, nullptr);

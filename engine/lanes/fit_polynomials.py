@@ -3,13 +3,15 @@
 
 With t = 1 - |c| on [0, 1], docs/mathematics.md:
   h(|c|) = (sqrt(1-c^2) - |c| acos|c|) / pi = t sqrt(t) g(t),   kappa(c) = max(c, 0) + h(|c|)
-  acos|c| / pi = sqrt(t) q(t)
-  sqrt(1-c^2)  = sqrt(t) w(t),  w(t) = sqrt(2-t)
+  acos|c| / pi = sqrt(1-c^2) q(t)
 Remez exchange in 60 digits. `relative` keeps the error small against the function itself; `kappa`
-against kappa(c), c >= 0, where g's part of the sum is h / kappa <= 1; `half` against 1 - acos(c)/pi.
+against kappa(c), c >= 0, where g's part of the sum is h / kappa <= 1; `slope` against 1 - acos(c)/pi.
+
+As printed: fit_polynomials.py g:kappa:4 g:kappa:11:adapted g:relative:6 g:relative:13 \
+                               q:slope:7 q:slope:14 q:relative:7 q:relative:14
 """
 import sys
-from mpmath import mp, mpf, sqrt, acos, pi, matrix, lu_solve, cos, taylor
+from mpmath import acos, binomial, cos, lu_solve, matrix, mp, mpf, pi, polyroots, sqrt
 
 mp.dps = 60
 
@@ -29,11 +31,7 @@ def h_over(t):
 
 
 def q_of(t):
-    return acos(1 - t) / pi / sqrt(t)
-
-
-def w_of(t):
-    return sqrt(2 - t)
+    return acos(1 - t) / pi / sqrt(t * (2 - t))
 
 
 def one(t, f):
@@ -45,8 +43,9 @@ def kappa_weight(t, f):
     return (h / f) / (1 - t + h)  # d kappa / d g, relative to kappa
 
 
-def half_weight(t, f):
-    return sqrt(t) / (1 - sqrt(t) * f)
+def slope_weight(t, f):
+    sine = sqrt(t * (2 - t))
+    return sine / (1 - sine * f)
 
 
 def remez(f, weight, degree, iterations=30):
@@ -85,14 +84,72 @@ def remez(f, weight, degree, iterations=30):
     return poly, worst
 
 
-def show(name, f, weight, degree):
+def adapted(poly, shift):
+    """Knuth, The Art of Computer Programming 2, 4.6.4, theorem E (Eve): for an odd degree n, with y = t + shift
+    and w = y^2,
+      z = a y + b,   z <- z (w - roots[k]) + rests[k]   k = 0, 1, ...
+    takes (n + 3) / 2 multiplications instead of n. The roots are those of the odd part of the shifted
+    polynomial; None unless all of them are real."""
+    n = len(poly) - 1
+    shifted = [sum(poly[k] * binomial(k, j) * (-shift) ** (k - j) for k in range(j, n + 1)) for j in range(n + 1)]
+    roots = polyroots(shifted[:0:-2], maxsteps=400, extraprec=400)
+    if any(abs(r.imag) > mpf(10) ** -20 for r in roots):
+        return None
+    roots, even, rests = sorted(r.real for r in roots), shifted[0::2], []
+    for root in reversed(roots):  # even part = quotient (w - root) + rest
+        quotient = [mpf(0)]
+        for coefficient in reversed(even):
+            quotient.append(quotient[-1] * root + coefficient)
+        rests.append(quotient.pop())
+        even = quotient[:0:-1]
+    return shifted[-1], even[0], roots, rests[::-1]
+
+
+def rounding_of(form, shift, t, u):
+    """Bound of the rounding error of the adapted form at t in a type of unit rounding u (running error)."""
+    a, b, roots, rests = form
+    y = t + shift
+    w, w_error = y * y, 3 * u * y * y
+    z = a * y + b
+    error = 2 * u * abs(a * y) + u * abs(z)  # y's and a's rounding; b's is in z's
+    for root, rest in zip(roots, rests):
+        factor = w - root
+        factor_error = w_error + u * abs(root) + u * abs(factor)
+        error = error * abs(factor) + abs(z) * factor_error + u * abs(rest)
+        z = z * factor + rest
+        error += u * abs(z)
+    return error / abs(z)
+
+
+def show_adapted(name, poly):
+    u, grid = mpf(2) ** -53, [i / mpf(200) for i in range(201)]
+    best = None
+    for i in range(-60, 61):
+        shift = i / mpf(16)
+        form = adapted(poly, shift)
+        if form is None:
+            continue
+        worst = max(rounding_of(form, shift, t, u) for t in grid)
+        if best is None or worst < best[0]:
+            best = worst, shift, form
+    worst, shift, (a, b, roots, rests) = best
+    print(f"// {name}: rounded in double, error at most {float(worst):.1e}")
+    print(f"  shift {mp.nstr(shift, 20)}, a {mp.nstr(a, 20)}, b {mp.nstr(b, 20)}")
+    print("  roots " + ", ".join(mp.nstr(r, 20) for r in roots))
+    print("  rests " + ", ".join(mp.nstr(r, 20) for r in rests))
+
+
+def show(name, f, weight, degree, adapt):
     poly, worst = remez(f, weight, degree)
-    print(f"// {name}, degree {degree}: error {float(worst):.1e}")
-    print("  " + ", ".join(mp.nstr(p, 20) for p in poly))
+    print(f"// {name}, degree {degree}: error {float(worst):.2e}")
+    if adapt:
+        show_adapted(name, poly)
+    else:
+        print("  " + ", ".join(mp.nstr(p, 20) for p in poly))
 
 
 if __name__ == "__main__":
     for what in sys.argv[1:]:
-        fn, wt, degree = what.split(":")
-        show(what, {"g": h_over, "q": q_of, "w": w_of}[fn],
-             {"relative": one, "kappa": kappa_weight, "half": half_weight}[wt], int(degree))
+        fn, wt, degree, *adapt = what.split(":")
+        show(what, {"g": h_over, "q": q_of}[fn],
+             {"relative": one, "kappa": kappa_weight, "slope": slope_weight}[wt], int(degree), adapt)

@@ -3,7 +3,8 @@
 // Where a convolution, a relu and a convolution follow each other, one loop takes the sums along y
 // of the first, scales them, applies the relu and sums rows along x for the second:
 //
-//   sums along x ─→ sums along y → weight, bias, addend (→ slot) → relu → row buffers ─→ sums along x
+//   sums along x ─→ sums along y → weight, bias, addend (→ slot) → relu → row buffers ─→ sums along
+//   x
 //
 // so that what lies between two layers in memory is one map, written once and read once.
 #if defined(GRAMTILE_LANES_FORWARD_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
@@ -13,63 +14,13 @@
 #define GRAMTILE_LANES_FORWARD_INL_HPP_
 #endif
 
+#include "engine/lanes/next_sums-inl.hpp"
 #include "engine/lanes/step-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace gramtile {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-// The next step's source rows, as they come: summed along x, or over the whole map.
-template <class D>
-struct NextSums {
-  using T = hn::TFromD<D>;
-  D d;
-  WindowJob<T> job;
-  T* rows;         // kGroupRows row buffers
-  Index row_size;  // elements between them
-
-  // Where pixel 0 of source row y goes before it is summed.
-  HWY_INLINE T* RowBuffer(Index y) const {
-    const Index lanes = static_cast<Index>(hn::Lanes(d));
-    return rows + y % kGroupRows * row_size + job.geometry.pad_low * lanes;
-  }
-  // do_it(SumsAlongX<K, D>) for unit windows; otherwise the window is the whole map.
-  template <class Do>
-  HWY_INLINE bool WithUnitWindow(const Do& do_it) const {
-    if (is_whole_window(job.geometry, job.input, job.output)) return false;
-    switch (job.geometry.kernel_size) {
-      case 2: do_it(SumsAlongX<2, D>(d, job)); break;
-      case 3: do_it(SumsAlongX<3, D>(d, job)); break;
-      case 4: do_it(SumsAlongX<4, D>(d, job)); break;
-      case 5: do_it(SumsAlongX<5, D>(d, job)); break;
-      default: do_it(SumsAlongX<7, D>(d, job));
-    }
-    return true;
-  }
-
-  HWY_NOINLINE void Start() const {
-    const bool unit = WithUnitWindow([&](const auto& sums) HWY_ATTR {
-      sums.ZeroAbove();
-      for (Index k = 0; k < kGroupRows; ++k) sums.ZeroEnds(rows + k * row_size);
-    });
-    if (!unit) hn::Store(hn::Zero(d), d, job.sums);
-  }
-  HWY_NOINLINE void Rows(Index y, Index count) const {
-    const bool unit = WithUnitWindow([&](const auto& sums) HWY_ATTR {
-      for (Index k = 0; k < count; ++k) sums.Sum(rows + (y + k) % kGroupRows * row_size, y + k);
-    });
-    if (unit) return;
-    auto total = hn::Load(d, job.sums);
-    for (Index k = 0; k < count; ++k) {
-      total = hn::Add(total, RowSum(d, RowBuffer(y + k), job.input.width));
-    }
-    hn::Store(total, d, job.sums);
-  }
-  HWY_NOINLINE void Finish() const {
-    WithUnitWindow([&](const auto& sums) HWY_ATTR { sums.ZeroBelow(job.output.height); });
-  }
-};
 
 // The output of a step, through the relu, to the next step's sums; also to its slot, unless
 // `output` is nullptr.
@@ -120,6 +71,7 @@ struct ReluIntoNext {
     }
   }
   HWY_INLINE void Rows(Index y, Index rows) const { next.Rows(y, rows); }
+  HWY_INLINE void KeepTotals(const ReluIntoNext&) const {}
 };
 
 template <bool kNonneg, class D>
@@ -130,10 +82,10 @@ HWY_NOINLINE void RunIntoNext(D d, const LaneSteps& program, const LaneStep& ste
   const NextSums<D> sums{d, WindowJobOf(d, next, program.row_vectors, pack.scratch),
                          pack.scratch + row_size, row_size};
   sums.Start();
-  RunStepFromSource(d, program, step, pack,
-                    ReluIntoNext<kNonneg, D>{d, affine, step.stores_output ? output : nullptr,
-                                             step.output.width, ReluSource(d, program, next, pack),
-                                             sums});
+  RunStepFromSource(
+      d, program, step, pack,
+      ReluIntoNext<kNonneg, D>{d, affine, step.stores_output ? output : nullptr, step.output.width,
+                               ReluSource(d, program, next, pack), sums});
   sums.Finish();
 }
 

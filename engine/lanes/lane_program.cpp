@@ -306,15 +306,22 @@ class Compiler {
 
   /// Lets steps make the next one's source as they go: sums along x of the relu of their output.
   void fuse_layers() {
-    Index largest = 1;
+    SumsRoom& room = result_.sums_room;
     for (const LaneStep& step : result_.steps) {
-      if (sums_along_x(step)) largest = std::max(largest, sums_extent(step));
+      if (!sums_along_x(step)) continue;
+      room.include(sums_of(step));
+      if (keep_values_) room.include(SumsRoom::of(step.geometry, step.input));  // transposed
     }
-    result_.sums_vectors = 3 * largest;
+    result_.sums_vectors = room.size();
     for (std::size_t i = 0; i < result_.steps.size(); ++i) {
       LaneStep& step = step_at(i);
       if (i > 0) step.sums_ready = continues(step_at(i - 1), step);
-      if (sums_along_x(step)) step.sums_offset = sums_offset(i);
+      if (sums_along_x(step)) {
+        step.sums_offset =
+            step.sums_ready
+                ? room.place_behind(sums_of(step), sums_of(step_at(i - 1)), step.geometry.pad_low)
+                : room.place(sums_of(step));
+      }
       if (step.sums_ready) step_at(i - 1).stores_output = read_later(i);
     }
   }
@@ -325,30 +332,17 @@ class Compiler {
   static bool sums_along_x(const LaneStep& step) {
     return !step.pointwise() && !sums_whole_map(step) && is_unit_window(step.geometry);
   }
-  static Index sums_extent(const LaneStep& step) {
-    return sums_rows(step.geometry.kernel_size, step.output.height) * sums_stride(step.output);
+  static SumsPlace sums_of(const LaneStep& step) {
+    SumsPlace place = SumsRoom::of(step.geometry, step.output);
+    place.offset = step.sums_offset;
+    return place;
   }
 
   /// `next` reads nothing but the relu of what `step` puts out.
   static bool continues(const LaneStep& step, const LaneStep& next) {
     const bool relu = next.source == RowSource::kRelu || next.source == RowSource::kReluNonneg;
     return sums_along_x(step) && relu && next.input_slot == step.output_slot &&
-           next.input_offset == step.output_offset &&
-           (sums_along_x(next) || sums_whole_map(next));
-  }
-
-  /// Where the sums along x of step i go. Made from sums at hand, they take the place of rows whose
-  /// last reader is behind: below them by the rows of zeros that stand above. Where there is no
-  /// room left below, at one of the ends: one is free, as there is room for three of the largest.
-  Index sums_offset(std::size_t i) {
-    const LaneStep& step = step_at(i);
-    const Index top = result_.sums_vectors - sums_extent(step);
-    if (!step.sums_ready) return top;
-    const LaneStep& previous = step_at(i - 1);
-    const Index below =
-        std::min(top, previous.sums_offset - step.geometry.pad_low * sums_stride(step.output));
-    if (sums_stride(step.output) <= sums_stride(previous.output) && below >= 0) return below;
-    return previous.sums_offset + sums_extent(previous) <= top ? top : 0;
+           next.input_offset == step.output_offset && (sums_along_x(next) || sums_whole_map(next));
   }
 
   /// The output of the step before step i is read by others than step i's sums.
@@ -357,7 +351,8 @@ class Compiler {
     if (keep_values_) return true;
     for (std::size_t j = i; j < result_.steps.size(); ++j) {
       const LaneStep& step = step_at(j);
-      const bool source = step.source != RowSource::kImages && step.input_slot == writer.output_slot;
+      const bool source =
+          step.source != RowSource::kImages && step.input_slot == writer.output_slot;
       if ((j > i && source) || step.addend_slot == writer.output_slot) return true;
       if (step.output_slot == writer.output_slot) return false;
     }
@@ -370,7 +365,7 @@ class Compiler {
     }
     result_.slot_pixels += largest_offset_ + 1;  // 1 keeps slots off the same cache sets
     for (const LaneStep& step : result_.steps) {
-      if (step.pointwise()) continue;
+      if (step.pointwise() && !keep_values_) continue;
       const WindowGeometry& g = step.geometry;
       const Index width = std::max(step.output.width, step.input.width) + 4;
       result_.row_vectors =

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/lanes/lane_step.hpp"
+#include "engine/lanes/sums_room.hpp"
 #include "engine/network/program.hpp"
 
 namespace gramtile {
@@ -32,7 +33,8 @@ struct LaneProgram {
   Index slot_pixels = 0;  ///< extent of a slot [vectors]
   Index output_slot = 0;
   Index row_vectors = 0;            ///< extent of a row buffer [vectors]
-  Index sums_vectors = 0;           ///< extent of the sums along x [vectors]
+  SumsRoom sums_room;               ///< for the sums along x of unit windows
+  Index sums_vectors = 0;           ///< extent of all sums along x [vectors]
   Index scratch_vectors = 0;        ///< of all scratch: row buffers, then sums along x [vectors]
   std::vector<Index> relu_offsets;  ///< by relu: first pixel of its maps in a variance stack
   std::vector<Index> value_slots;   ///< by ValueId: slot, kNoSlot where never stored

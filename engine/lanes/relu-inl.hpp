@@ -33,55 +33,79 @@ constexpr int kStep = 2;
 constexpr int kTogether = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
 #define GRAMTILE_EACH(k) HWY_UNROLL(4) for (int k = 0; k < N; ++k)
 
-// root = √u / PolynomialScale in two factors, for u ≥ kTiny; one of them stays apart so that the
-// other products can start early. AVX-512's square root takes 12.5 cycles (float; 25 double) a
-// vector, as long as all the rest together, so there: y ≈ 1/√u to 2⁻¹⁴, s = u·y, e = 1 − s·y, |e| ≤
-// 2⁻¹³, and √u = s (1 + e/2 + 3e²/8 + …). Float keeps the first order, error 3/8 e² = 5.6e-9;
-// double the second, its coefficients refitted on |e| ≤ 2⁻¹³: error 5/16 e³ / 4 = 1.42e-13.
-template <int N, class D, class V = hn::Vec<D>>
-HWY_INLINE void SquareRoot(D d, const V (&u)[N], V (&s)[N], V (&correction)[N]) {
+// y ≈ 1/√u to 2⁻¹⁴ for u ≥ kTiny. AVX-512's square root takes 12.5 cycles (float; 25 double) a
+// vector, as long as all the rest together, so there √u is made of y: with s = u·y, e = 1 − s·y,
+// |e| ≤ 2⁻¹³, √u = s (1 + e/2 + 3e²/8 + …). Float keeps the first order, error 3/8 e² = 5.6e-9;
+// double the second, its coefficients refitted on |e| ≤ 2⁻¹³: error 5/16 e³ / 4 = 1.42e-13. That
+// is, 5/16 e³ is replaced by its best line there, kLine·e.
 #if HWY_TARGET <= HWY_AVX3
-  V y[N];
-  if constexpr (sizeof(hn::TFromD<D>) == 4) {
-    GRAMTILE_EACH(k) y[k] = V{_mm512_rsqrt14_ps(u[k].raw)};
-    GRAMTILE_EACH(k) s[k] = hn::Mul(u[k], y[k]);
-    // s (1 + e/2) = s · (3 − s·y) / 2; the ½ is in the polynomials: PolynomialScale.
-    GRAMTILE_EACH(k) correction[k] = hn::NegMulAdd(s[k], y[k], hn::Set(d, 3.0f));
-  } else {
-    // 5/16 e³ on |e| ≤ E is replaced by its best line: 5/16 · (3/4) E² e.
-    constexpr double kE = 1.0 / 8192;
-    const V first = hn::Set(d, 0.5 + 15.0 / 64 * kE * kE);
-    GRAMTILE_EACH(k) y[k] = V{_mm512_rsqrt14_pd(u[k].raw)};
-    GRAMTILE_EACH(k) s[k] = hn::Mul(u[k], y[k]);
-    GRAMTILE_EACH(k) y[k] = hn::NegMulAdd(s[k], y[k], hn::Set(d, 1.0));
-    GRAMTILE_EACH(k) correction[k] = hn::MulAdd(y[k], hn::Set(d, 0.375), first);
-    GRAMTILE_EACH(k) correction[k] = hn::MulAdd(correction[k], y[k], hn::Set(d, 1.0));
-  }
-#else
-  GRAMTILE_EACH(k) s[k] = hn::Sqrt(u[k]);
-  GRAMTILE_EACH(k) correction[k] = hn::Set(d, hn::TFromD<D>(1));
-#endif
+HWY_INLINE hn::Vec<hn::ScalableTag<float>> InverseRoot(hn::Vec<hn::ScalableTag<float>> u) {
+  return hn::Vec<hn::ScalableTag<float>>{_mm512_rsqrt14_ps(u.raw)};
 }
+HWY_INLINE hn::Vec<hn::ScalableTag<double>> InverseRoot(hn::Vec<hn::ScalableTag<double>> u) {
+  return hn::Vec<hn::ScalableTag<double>>{_mm512_rsqrt14_pd(u.raw)};
+}
+#endif
+constexpr double kLine = 15.0 / 64 / 8192 / 8192;
 
-// p ← √u · p · PolynomialScale⁻¹. Taking every second pixel's root from the divider, which works
-// beside the vector ports, gained 3 % in float, at the price of bits that depend on a pixel's
-// place: not taken.
+// root = 2 √v, for v ≥ kTiny.
 template <int N, class D, class V = hn::Vec<D>>
-HWY_INLINE void MultiplyBySqrt(D d, const V (&u)[N], V (&p)[N]) {
-  V s[N], correction[N];
-  SquareRoot(d, u, s, correction);
-  if (HWY_TARGET <= HWY_AVX3) GRAMTILE_EACH(k) p[k] = hn::Mul(p[k], correction[k]);
-  GRAMTILE_EACH(k) p[k] = hn::Mul(p[k], s[k]);
+HWY_INLINE void TwiceRoot([[maybe_unused]] D d, const V (&v)[N], V (&root)[N]) {
+#if HWY_TARGET <= HWY_AVX3
+  V y[N], correction[N];
+  GRAMTILE_EACH(k) y[k] = InverseRoot(v[k]);
+  GRAMTILE_EACH(k) root[k] = hn::Mul(v[k], y[k]);
+  if constexpr (sizeof(hn::TFromD<D>) == 4) {
+    // 2 s (1 + e/2) = s (3 − s·y)
+    GRAMTILE_EACH(k) correction[k] = hn::NegMulAdd(root[k], y[k], hn::Set(d, 3.0f));
+  } else {
+    const V first = hn::Set(d, 1 + 2 * kLine);
+    GRAMTILE_EACH(k) y[k] = hn::NegMulAdd(root[k], y[k], hn::Set(d, 1.0));
+    GRAMTILE_EACH(k) correction[k] = hn::MulAdd(y[k], hn::Set(d, 0.75), first);
+    GRAMTILE_EACH(k) correction[k] = hn::MulAdd(correction[k], y[k], hn::Set(d, 2.0));
+  }
+  GRAMTILE_EACH(k) root[k] = hn::Mul(root[k], correction[k]);
+#else
+  GRAMTILE_EACH(k) root[k] = hn::Sqrt(v[k]);
+  GRAMTILE_EACH(k) root[k] = hn::Add(root[k], root[k]);
+#endif
 }
 
 // What a polynomial that is multiplied by MultiplyBySqrt has to be scaled with.
 template <class T>
 constexpr double PolynomialScale() {
 #if HWY_TARGET <= HWY_AVX3
-  return sizeof(T) == 4 ? 0.5 : 1.0;
+  return sizeof(T) == 4 ? 0.5 : 0.375;
 #else
   return 1.0;
 #endif
+}
+
+// p ← √u · p / PolynomialScale, for u ≥ kTiny; the root in two factors, so that p's product with
+// one of them can start early. Taking every second pixel's root from the divider, which works
+// beside the vector ports, gained 3 % in float, at the price of bits that depend on a pixel's
+// place: not taken.
+template <int N, class D, class V = hn::Vec<D>>
+HWY_INLINE void MultiplyBySqrt([[maybe_unused]] D d, const V (&u)[N], V (&p)[N]) {
+  V s[N];
+#if HWY_TARGET <= HWY_AVX3
+  V y[N];
+  GRAMTILE_EACH(k) y[k] = InverseRoot(u[k]);
+  GRAMTILE_EACH(k) s[k] = hn::Mul(u[k], y[k]);
+  if constexpr (sizeof(hn::TFromD<D>) == 4) {
+    GRAMTILE_EACH(k) y[k] = hn::NegMulAdd(s[k], y[k], hn::Set(d, 3.0f));
+  } else {
+    // 1 + (½ + kLine) e + ⅜ e², completed to a square: ⅜ ((s·y − kVertex)² + kRest)
+    constexpr double kVertex = 1 + (0.5 + kLine) / 0.75;
+    constexpr double kRest = 1 / 0.375 - (kVertex - 1) * (kVertex - 1);
+    GRAMTILE_EACH(k) y[k] = hn::MulSub(s[k], y[k], hn::Set(d, kVertex));
+    GRAMTILE_EACH(k) y[k] = hn::MulAdd(y[k], y[k], hn::Set(d, kRest));
+  }
+  GRAMTILE_EACH(k) p[k] = hn::Mul(p[k], y[k]);
+#else
+  GRAMTILE_EACH(k) s[k] = hn::Sqrt(u[k]);
+#endif
+  GRAMTILE_EACH(k) p[k] = hn::Mul(p[k], s[k]);
 }
 
 // p = Horner's rule for scale · Σ_k coefficients[k] (2u)^k; the powers of two are folded at compile
@@ -97,6 +121,26 @@ HWY_INLINE void PolynomialOfTwice(D d, const double (&coefficients)[M], double s
     power *= 0.5;
     GRAMTILE_EACH(k)
     p[k] = hn::MulAdd(p[k], u[k], hn::Set(d, static_cast<T>(coefficients[i] * power)));
+  }
+}
+
+// The same for the adapted form; its powers of two are moved to where they are folded, too.
+template <int N, class D, class V = hn::Vec<D>>
+HWY_INLINE void PolynomialOfTwice(D d, const polynomials::AdaptedPolynomial& form, double scale,
+                                  const V (&u)[N], V (&p)[N]) {
+  constexpr int kNumSteps = polynomials::AdaptedPolynomial::kNumSteps;
+  double power = scale * static_cast<double>(size_t{1} << (2 * kNumSteps));
+  V w[N];
+  GRAMTILE_EACH(k) w[k] = hn::Add(u[k], hn::Set(d, form.shift / 2));
+  GRAMTILE_EACH(k)
+  p[k] = hn::MulAdd(w[k], hn::Set(d, 2 * form.a * power), hn::Set(d, form.b * power));
+  GRAMTILE_EACH(k) w[k] = hn::Mul(w[k], w[k]);
+  HWY_UNROLL(8)
+  for (int i = 0; i < kNumSteps; ++i) {
+    power *= 0.25;
+    GRAMTILE_EACH(k)
+    p[k] = hn::MulAdd(p[k], hn::Sub(w[k], hn::Set(d, form.roots[i] / 4)),
+                      hn::Set(d, form.rests[i] * power));
   }
 }
 
@@ -124,45 +168,36 @@ HWY_INLINE void TwiceRelu(D d, const V (&xy)[N], const V (&sx)[N], const V (&sy)
   GRAMTILE_EACH(k) f[k] = hn::MulAdd(u[k], g[k], kNonneg ? xy[k] : hn::Max(xy[k], hn::Zero(d)));
 }
 
-// What the backward pass needs of twice the relu, f = xy·slope + bend (homogeneity):
-//   slope = ∂f/∂xy = 1 − acos(c)/π,   bend = r √(1−c²)/π = 2 xx ∂f/∂xx = 2 yy ∂f/∂yy
-// Where xx·yy = 0: slope ½ and bend 0, the convention of docs/mathematics.md.
+// What the backward pass needs of twice the relu, f = xy·slope + bend/π (homogeneity):
+//   slope = ∂f/∂xy = 1 − acos(c)/π,   bend = r √(1−c²) = 2π xx ∂f/∂xx = 2π yy ∂f/∂yy
+// One root serves both: with u = (1 − |c|)/2 and v = u − u², √(1−c²) = 2√v, and acos|c|/π = 2√v
+// q(2u). Where xx·yy = 0: slope ½ and bend 0, the convention of docs/mathematics.md.
 template <bool kNonneg, int N, class D, class V = hn::Vec<D>>
 HWY_INLINE void TwiceReluDerivative(D d, const V (&xy)[N], const V (&sx)[N], const V (&sy)[N],
                                     const V (&half_inverse)[N], V (&slope)[N], V (&bend)[N]) {
   using T = hn::TFromD<D>;
   constexpr bool kFloat = sizeof(T) == 4;
-  constexpr double kScale = kSqrt2 * PolynomialScale<T>();
-  constexpr double kInversePi = 0.31830988618379067154;
-  V u[N], s[N], correction[N];
+  V u[N], root[N];
   GRAMTILE_EACH(k) u[k] = kNonneg ? xy[k] : hn::Abs(xy[k]);
   GRAMTILE_EACH(k) u[k] = hn::NegMulAdd(u[k], half_inverse[k], hn::Set(d, T(0.5)));
   GRAMTILE_EACH(k) u[k] = hn::Max(u[k], hn::Set(d, kTiny<T>));
-  SquareRoot(d, u, s, correction);
-  if (HWY_TARGET <= HWY_AVX3) GRAMTILE_EACH(k) s[k] = hn::Mul(s[k], correction[k]);
-  if constexpr (kFloat && kNonneg) {
-    PolynomialOfTwice(d, polynomials::kAngleNonnegFloat, kScale, u, slope);
-  }
-  if constexpr (kFloat && !kNonneg)
-    PolynomialOfTwice(d, polynomials::kAngleFloat, kScale, u, slope);
-  if constexpr (!kFloat && kNonneg) {
-    PolynomialOfTwice(d, polynomials::kAngleNonnegDouble, kScale, u, slope);
-  }
-  if constexpr (!kFloat && !kNonneg)
-    PolynomialOfTwice(d, polynomials::kAngleDouble, kScale, u, slope);
-  if constexpr (kFloat) PolynomialOfTwice(d, polynomials::kSineFloat, kScale * kInversePi, u, bend);
-  if constexpr (!kFloat)
-    PolynomialOfTwice(d, polynomials::kSineDouble, kScale * kInversePi, u, bend);
+  GRAMTILE_EACH(k) root[k] = hn::NegMulAdd(u[k], u[k], u[k]);
+  TwiceRoot(d, root, root);
+  if constexpr (kFloat && kNonneg)
+    PolynomialOfTwice(d, polynomials::kAngleNonnegFloat, 1, u, slope);
+  if constexpr (kFloat && !kNonneg) PolynomialOfTwice(d, polynomials::kAngleFloat, 1, u, slope);
+  if constexpr (!kFloat && kNonneg)
+    PolynomialOfTwice(d, polynomials::kAngleNonnegDouble, 1, u, slope);
+  if constexpr (!kFloat && !kNonneg) PolynomialOfTwice(d, polynomials::kAngleDouble, 1, u, slope);
   const V one = hn::Set(d, T(1));
   if constexpr (kNonneg) {
-    GRAMTILE_EACH(k) slope[k] = hn::NegMulAdd(s[k], slope[k], one);
+    GRAMTILE_EACH(k) slope[k] = hn::NegMulAdd(root[k], slope[k], one);
   } else {
-    GRAMTILE_EACH(k) slope[k] = hn::Mul(s[k], slope[k]);  // acos|c|/π = 1 − acos(−|c|)/π
+    GRAMTILE_EACH(k) slope[k] = hn::Mul(root[k], slope[k]);  // acos|c|/π = 1 − acos(−|c|)/π
     GRAMTILE_EACH(k)
     slope[k] = hn::IfThenElse(hn::Lt(xy[k], hn::Zero(d)), slope[k], hn::Sub(one, slope[k]));
   }
-  GRAMTILE_EACH(k) s[k] = hn::Mul(s[k], hn::Mul(sx[k], sy[k]));
-  GRAMTILE_EACH(k) bend[k] = hn::Mul(s[k], bend[k]);
+  GRAMTILE_EACH(k) bend[k] = hn::Mul(root[k], hn::Mul(sx[k], sy[k]));
 }
 
 }  // namespace HWY_NAMESPACE

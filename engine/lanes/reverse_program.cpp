@@ -9,6 +9,23 @@ namespace {
 /// the rows at their place have been read.
 bool in_place(const LaneStep& step) { return step.input.width <= step.output.width; }
 
+/// The geometry of T: the padding mirrored.
+WindowGeometry transposed(const LaneStep& step) {
+  WindowGeometry g = step.geometry;
+  const Index reach = g.kernel_size - 1;
+  g.pad_low = reach - step.geometry.pad_low;
+  g.pad_high = step.input.width - step.output.width - g.pad_low + reach;
+  return g;
+}
+
+/// T is a window sum of the output's adjoint, one pixel a step.
+bool transposes_to_window(const LaneStep& step) {
+  const WindowGeometry &g = step.geometry, t = transposed(step);
+  const bool whole = is_whole_window(g, step.input, step.output);
+  return !step.pointwise() && !whole && g.stride == 1 && g.dilation == 1 && g.kernel_size <= 7 &&
+         t.pad_low >= 0 && t.pad_high >= 0;
+}
+
 /// Walks the steps backwards and gives every value's adjoint a slot while it lives.
 class Reverser {
  public:
@@ -21,6 +38,7 @@ class Reverser {
   ReverseProgram run() {
     result_.seed_adjoint = adjoint_of(forward_.output_slot) = new_slot();
     for (auto step = forward_.steps.rbegin(); step != forward_.steps.rend(); ++step) reverse(*step);
+    fuse_steps();
     const auto last = static_cast<Index>(forward_.steps.size()) - 1;
     for (DerivativeTerm term : forward_.terms) {
       term.step = last - term.step;
@@ -37,6 +55,8 @@ class Reverser {
   void reverse(const LaneStep& forward) {
     ReverseStep step;
     step.forward = forward;
+    step.is_window = transposes_to_window(forward);
+    if (step.is_window) step.transposed = transposed(forward);
     step.output_adjoint = adjoint_of(forward.output_slot);
     const bool continues_sum =
         forward.addend_slot == forward.output_slot;  // adjoint passes as it is
@@ -60,6 +80,38 @@ class Reverser {
     if (forward.source == RowSource::kMap) step.source_variance = extra_offset(forward.input_slot);
     if (forward.addend_derivative) step.addend_variance = extra_offset(forward.addend_slot);
     result_.steps.push_back(step);
+  }
+
+  /// Lets steps sum the adjoint that they make along x for the step that runs next.
+  void fuse_steps() {
+    const SumsRoom& room = forward_.sums_room;
+    for (std::size_t i = 0; i < result_.steps.size(); ++i) {
+      ReverseStep& step = result_.steps[i];
+      if (!sums_along_x(step)) continue;
+      const SumsPlace place = SumsRoom::of(step.transposed, step.forward.input);
+      step.sums_offset = room.place(place);
+      if (i == 0 || !continues(result_.steps[i - 1], step)) continue;
+      step.sums_ready = true;
+      const ReverseStep& previous = result_.steps[i - 1];
+      if (!sums_along_x(previous)) continue;  // it reads no sums
+      SumsPlace read = SumsRoom::of(previous.transposed, previous.forward.input);
+      read.offset = previous.sums_offset;
+      step.sums_offset = room.place_behind(place, read, step.transposed.pad_low);
+    }
+  }
+
+  static bool sums_along_x(const ReverseStep& step) {
+    return step.is_window && is_unit_window(step.transposed) &&
+           !is_whole_window(step.transposed, step.forward.output, step.forward.input);
+  }
+
+  /// `next` reads nothing but the adjoint that `step` makes, and nobody else does.
+  static bool continues(const ReverseStep& step, const ReverseStep& next) {
+    const LaneStep& f = step.forward;
+    const bool relu = f.source == RowSource::kRelu || f.source == RowSource::kReluNonneg;
+    const bool whole = !f.pointwise() && is_whole_window(f.geometry, f.input, f.output);
+    return relu && (whole || sums_along_x(step)) && step.source_first &&
+           step.source_adjoint == next.output_adjoint && next.forward.addend_slot == kNoSlot;
   }
 
   Index extra_offset(Index slot) const {

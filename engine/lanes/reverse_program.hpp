@@ -16,7 +16,7 @@ struct ReverseProgram {
   std::vector<ReverseStep> steps;     ///< last forward step first
   std::vector<DerivativeTerm> terms;  ///< `step` counted in `steps`
   Index num_adjoints = 0;             ///< slots of adjoint maps
-  Index group_vectors = 0;           ///< extent of the group buffer
+  Index group_vectors = 0;            ///< extent of the group buffer
   Index seed_adjoint = 0;
   Index num_parameters = 0;
 

@@ -29,6 +29,13 @@ struct ReverseStep {
   /// are there for jacobians, where the source is a plain map. kNoSlot otherwise.
   Index source_variance = kNoSlot;
   Index addend_variance = kNoSlot;
+  /// T is a window sum of the output's adjoint, with this geometry.
+  bool is_window = false;
+  WindowGeometry transposed = {};
+  /// As in LaneStep, in gradient mode: the step before makes the adjoint of this step's output and
+  /// sums it along x; the adjoint itself is not stored, for this step is the only one to read it.
+  bool sums_ready = false;
+  Index sums_offset = 0;
 };
 
 /// A reverse program as the kernels see it.
@@ -45,9 +52,9 @@ struct GradientOperands {
   PackOperands<T> pack;  ///< slots hold the tape of the forward pass
   const T* seeds;        ///< [lane] ∂L/∂K
   T* adjoints;           ///< maps, [slot][pixel][lane]
-  T* group;             ///< kGroupRows rows of vectors
+  T* group;              ///< kGroupRows rows of vectors
   double* raw;           ///< [step][kNumRaw], added to: sums over pixels and lanes
-  T* column_bend;        ///< [num_map_pixels][lane], added to: adjoint · bend
+  T* column_bend;        ///< [num_map_pixels][lane], added to: adjoint · r √(1−c²)
   T* row_bend;           ///< [num_map_pixels], added to: the same, summed over lanes
 };
 
@@ -58,9 +65,8 @@ struct JacobianOperands {
   T* adjoints;
   T* row_adjoints;
   T* column_adjoints;
-  T* bend;    ///< one map: adjoint · bend of the relu at hand
-  T* group;  ///< kGroupRows rows of vectors
-  T* raw;     ///< [step][kNumRaw][lane], output
+  T* bend;  ///< one map: adjoint · r √(1−c²) of the relu at hand
+  T* raw;   ///< [step][kNumRaw][lane], output
 };
 
 /// Buffers of one pack of images on its way back through their variances.
@@ -70,7 +76,6 @@ struct ChainOperands {
   const double* seeds;   ///< [lane] adjoint of K(x, x)
   const double* bend;    ///< [num_map_pixels][lane], or nullptr: what the pairs add at every relu
   double* adjoints;
-  double* group;
   double* scratch;
   double* raw;  ///< [step][kNumRaw][lane], output
 };

@@ -174,6 +174,7 @@ struct StoreAffine {
     }
   }
   HWY_INLINE void Rows(Index, Index) const {}
+  HWY_INLINE void KeepTotals(const StoreAffine&) const {}
 };
 
 template <class D>

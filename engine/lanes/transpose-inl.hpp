@@ -2,7 +2,7 @@
 // its windows sum. Included once per target.
 //
 // With stride 1 the transpose is a window sum again, its padding mirrored: the same fast path. T is
-// handed to a sink a few rows at a time, while it is in L1: sink.Pixels(first pixel, T, count).
+// handed to a consumer as all window sums are (window-inl.hpp).
 #if defined(GRAMTILE_LANES_TRANSPOSE_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
 #ifdef GRAMTILE_LANES_TRANSPOSE_INL_HPP_
 #undef GRAMTILE_LANES_TRANSPOSE_INL_HPP_
@@ -10,8 +10,8 @@
 #define GRAMTILE_LANES_TRANSPOSE_INL_HPP_
 #endif
 
-#include "engine/lanes/step-inl.hpp"
 #include "engine/lanes/reverse_step.hpp"
+#include "engine/lanes/step-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace gramtile {
@@ -57,29 +57,30 @@ struct AdjointRows {
   }
 };
 
-// Collects the sums of a few rows, then hands them to the sink.
-template <class D, class Sink>
-struct ToSink {
-  using T = hn::TFromD<D>;
-  D d;
-  T* buffer;  // kGroupRows rows of `width` vectors
-  Index width;
-  const Sink* sink;
-
-  template <int G>
-  HWY_INLINE void Column(Index y, Index x, Index rows, const hn::Vec<D> (&sums)[G]) const {
-    const Index lanes = static_cast<Index>(hn::Lanes(d));
-    T* to = buffer + (y % kGroupRows * width + x) * lanes;
-    HWY_UNROLL(4)
-    for (int k = 0; k < G; ++k) {
-      if (k < rows) hn::Store(sums[k], d, to + k * width * lanes);
+// A map handed over in groups of rows: sum(y, x), after prepare(first row, rows) of the group.
+template <class D, class Consumer, class Prepare, class Sum>
+HWY_INLINE void HandOverMap(D, const Consumer& consumer_, const MapShape& map,
+                            const Prepare& prepare, const Sum& sum) {
+  using V = hn::Vec<D>;
+  const Consumer consumer = consumer_;
+  for (Index y = 0; y < map.height; y += kGroupRows) {
+    const Index rows = HWY_MIN(kGroupRows, map.height - y);
+    prepare(y, rows);
+    for (Index x = 0; x < map.width; ++x) {
+      if (rows == kGroupRows) {
+        const V sums[4] = {sum(y, x), sum(y + 1, x), sum(y + 2, x), sum(y + 3, x)};
+        consumer.Column(y, x, 4, sums);
+        continue;
+      }
+      for (Index k = 0; k < rows; ++k) {
+        const V sums[1] = {sum(y + k, x)};
+        consumer.Column(y + k, x, 1, sums);
+      }
     }
+    consumer.Rows(y, rows);
   }
-  HWY_INLINE void Rows(Index y, Index rows) const {
-    const Index lanes = static_cast<Index>(hn::Lanes(d));
-    sink->Pixels(y * width, buffer + y % kGroupRows * width * lanes, rows * width);
-  }
-};
+  consumer.KeepTotals(consumer_);
+}
 
 // Any geometry: input pixel x of an axis is in the windows of outputs o = (x + low −
 // i·dilation)/stride that are whole and inside. Sums along x of every output row are kept, then
@@ -107,52 +108,54 @@ void GeneralTransposed(D d, const LaneStep& step, const WindowJob<hn::TFromD<D>>
       hn::Store(sum, d, job.sums + (oy * width + x) * n);
     }
   }
-  for (Index y = 0; y < step.input.height; ++y) {
-    HandOverRow(d, consumer, y, width, [&](Index x) HWY_ATTR {
-      V sum = hn::Zero(d);
-      for (Index i = 0; i < g.kernel_size && i * g.dilation <= y + g.pad_low; ++i) {
-        const Index oy = output_of(y, i, step.output.height);
-        if (oy >= 0) sum = hn::Add(sum, hn::Load(d, job.sums + (oy * width + x) * n));
-      }
-      return sum;
-    });
-  }
+  const auto nothing = [](Index, Index) {};
+  HandOverMap(d, consumer, step.input, nothing, [&](Index y, Index x) HWY_ATTR {
+    V sum = hn::Zero(d);
+    for (Index i = 0; i < g.kernel_size && i * g.dilation <= y + g.pad_low; ++i) {
+      const Index oy = output_of(y, i, step.output.height);
+      if (oy >= 0) sum = hn::Add(sum, hn::Load(d, job.sums + (oy * width + x) * n));
+    }
+    return sum;
+  });
 }
 
-// Runs T of one step into the sink. `group`: kGroupRows rows of vectors.
-template <class D, class Sink>
-HWY_NOINLINE void Transposed(D d, const LaneStep& step, Index row_vectors, hn::TFromD<D>* scratch,
-                             hn::TFromD<D>* group, const AdjointRows<D>& source,
-                             const Sink& sink) {
+template <class D>
+HWY_INLINE WindowJob<hn::TFromD<D>> TransposedJobOf(D d, const ReverseStep& step, Index row_vectors,
+                                                    hn::TFromD<D>* scratch, bool sums_ready) {
+  const Index offset =
+      (kNumRowBuffers * row_vectors + step.sums_offset) * static_cast<Index>(hn::Lanes(d));
+  return {step.forward.output, step.forward.input, step.transposed, scratch,
+          scratch + offset,    sums_ready};
+}
+
+// Runs T of one step into the consumer. `sums_ready`: the step before has left the adjoint summed
+// along x; nothing is taken from the source then.
+template <class D, class Consumer>
+HWY_NOINLINE void Transposed(D d, const ReverseStep& step, Index row_vectors,
+                             hn::TFromD<D>* scratch, bool sums_ready, const AdjointRows<D>& source,
+                             const Consumer& consumer) {
   const Index n = static_cast<Index>(hn::Lanes(d));
-  const Index width = step.input.width;
-  const WindowGeometry& g = step.geometry;
-  if (step.pointwise()) {
-    for (Index y = 0; y < step.input.height; ++y) {
-      source.Row(y, group);
-      sink.Pixels(y * width, group, width);
-    }
-    return;
+  const LaneStep& f = step.forward;
+  if (step.is_window) {
+    const auto job = TransposedJobOf(d, step, row_vectors, scratch, sums_ready);
+    return WindowSums(d, job, source, consumer);
   }
-  if (is_whole_window(g, step.input, step.output)) {
-    source.Row(0, group);
-    const auto value = hn::Load(d, group);
-    for (Index y = 0; y < step.input.height; ++y) {
-      for (Index x = 0; x < width; ++x) hn::Store(value, d, group + x * n);  // sinks overwrite it
-      sink.Pixels(y * width, group, width);
-    }
-    return;
+  if (f.pointwise()) {
+    hn::TFromD<D>* const rows = scratch + row_vectors * n;  // kGroupRows of them
+    const auto read = [&](Index y, Index count) HWY_ATTR {
+      for (Index k = 0; k < count; ++k) source.Row(y + k, rows + k * row_vectors * n);
+    };
+    return HandOverMap(d, consumer, f.input, read, [&](Index y, Index x) HWY_ATTR {
+      return hn::Load(d, rows + (y % kGroupRows * row_vectors + x) * n);
+    });
   }
-  const ToSink<D, Sink> consumer{d, group, width, &sink};
-  WindowJob<hn::TFromD<D>> job{
-      step.output, step.input, g, scratch, scratch + kNumRowBuffers * row_vectors * n, false};
-  const Index reach = (g.kernel_size - 1) * g.dilation;
-  if (g.stride == 1 && g.dilation == 1 && g.kernel_size <= 7 && reach >= g.pad_low) {
-    job.geometry.pad_low = reach - g.pad_low;
-    job.geometry.pad_high = step.input.width - step.output.width - job.geometry.pad_low + reach;
-    if (job.geometry.pad_high >= 0) return WindowSums(d, job, source, consumer);
+  if (is_whole_window(f.geometry, f.input, f.output)) {
+    source.Row(0, scratch);
+    const auto value = hn::Load(d, scratch);
+    const auto nothing = [](Index, Index) {};
+    return HandOverMap(d, consumer, f.input, nothing, [&](Index, Index) HWY_ATTR { return value; });
   }
-  GeneralTransposed(d, step, job, source, consumer);
+  GeneralTransposed(d, f, TransposedJobOf(d, step, row_vectors, scratch, false), source, consumer);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -7,6 +7,8 @@
 //   consumer.Column(first row, x, rows, sums)   sums[k]: row `first row` + k, k < rows; the others
 //                                               have no meaning
 //   consumer.Rows(first row, rows)              after all columns of these rows
+//   consumer.KeepTotals(original)               a loop works on a copy of the consumer, so that its
+//                                               members stay in registers: gives totals back
 //
 // A consumer that makes rows of the next step's source of them sums those along x at once
 // (forward-inl.hpp), so that a map between two layers is never stored.
@@ -146,6 +148,7 @@ HWY_NOINLINE void SumRowsAlongY(D d, const hn::TFromD<D>* sums_along_x, Index st
     SumAlongY<K, G>(d, sums_along_x + x * n, stride, sums);
     consumer.Column(y, x, G == kGroupRows ? G : rows, sums);
   }
+  consumer.KeepTotals(consumer_);
 }
 
 // Sums along x of the rows of a source, and around them the zeros that windows of K need.
@@ -228,8 +231,7 @@ constexpr Index GeneralRingRows(const WindowGeometry& g, Index height) {
 template <class D, class Consumer, class Sum>
 HWY_INLINE void HandOverRow(D, const Consumer& consumer, Index y, Index width, const Sum& sum) {
   for (Index x = 0; x < width; ++x) {
-    const hn::Vec<D> value = sum(x);
-    const hn::Vec<D> sums[2] = {value, value};
+    const hn::Vec<D> sums[1] = {sum(x)};
     consumer.Column(y, x, 1, sums);
   }
   consumer.Rows(y, 1);

@@ -9,7 +9,7 @@ std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
 /// Extents of the buffers, in elements.
 struct Extents {
   Index adjoints, group, bend, raw, lanes;
-  Index chain_adjoints, chain_group, chain_raw, chain_images, chain_maps, chain_lanes;
+  Index chain_adjoints, chain_raw, chain_images, chain_maps, chain_lanes;
 };
 
 template <class T>
@@ -20,12 +20,11 @@ Extents extents_of(const ReverseProgram& program, bool jacobian) {
   Extents e{};
   e.lanes = lanes;
   e.adjoints = maps * lanes * (jacobian ? 3 : 1);
-  e.group = program.group_vectors * lanes;
+  e.group = jacobian ? 0 : program.group_vectors * lanes;
   e.bend = (jacobian ? forward.slot_pixels : forward.num_map_pixels) * lanes;
   e.raw = program.num_raw() * lanes;
   e.chain_lanes = chain;
   e.chain_adjoints = maps * chain;
-  e.chain_group = program.group_vectors * chain;
   e.chain_raw = program.num_raw() * chain;
   e.chain_images = forward.input.num_values() * chain;
   e.chain_maps = forward.num_map_pixels * chain;
@@ -45,7 +44,6 @@ DerivativeWorkspace<T>::DerivativeWorkspace(const ReverseProgram& program, bool 
   raw = AlignedBuffer<T>(as_size(e.raw));
   seeds = AlignedBuffer<T>(as_size(e.lanes));
   chain_adjoints = AlignedBuffer<double>(as_size(e.chain_adjoints));
-  chain_group = AlignedBuffer<double>(as_size(e.chain_group));
   chain_raw = AlignedBuffer<double>(as_size(e.chain_raw));
   chain_seeds = AlignedBuffer<double>(as_size(e.chain_lanes));
   chain_images = AlignedBuffer<double>(as_size(e.chain_images));
@@ -57,8 +55,8 @@ template <class T>
 std::size_t DerivativeWorkspace<T>::bytes(const ReverseProgram& program, bool jacobian) {
   const Extents e = extents_of<T>(program, jacobian);
   const Index pair_elements = e.adjoints + e.group + e.bend + e.raw + e.lanes;
-  const Index chain_elements = e.chain_adjoints + e.chain_group + e.chain_raw + e.chain_lanes +
-                               e.chain_images + 2 * e.chain_maps;
+  const Index chain_elements =
+      e.chain_adjoints + e.chain_raw + e.chain_lanes + e.chain_images + 2 * e.chain_maps;
   return LaneWorkspace<T>::bytes(*program.forward, e.lanes) +
          LaneWorkspace<double>::bytes(*program.forward, e.chain_lanes) +
          as_size(pair_elements) * sizeof(T) + as_size(chain_elements) * sizeof(double);

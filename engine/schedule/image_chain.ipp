@@ -35,7 +35,7 @@ void run_image_chain(const PreparedBlock<T>& block, const ReverseProgram& progra
   simd::variance_kernels().chain(
       program.view(),
       {images, workspace.variance.slots.data(), workspace.chain_seeds.data(),
-       any_bend ? bends : nullptr, workspace.chain_adjoints.data(), workspace.chain_group.data(),
+       any_bend ? bends : nullptr, workspace.chain_adjoints.data(),
        workspace.variance.scratch.data(), workspace.chain_raw.data()});
 }
 

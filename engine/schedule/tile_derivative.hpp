@@ -24,7 +24,7 @@ struct DerivativeWorkspace {
   LaneWorkspace<double> variance;  ///< tape of a pack of images
   AlignedBuffer<T> adjoints;       ///< jacobian: three sets
   AlignedBuffer<T> group, bend, raw, seeds;
-  AlignedBuffer<double> chain_adjoints, chain_group, chain_raw, chain_seeds, chain_images,
+  AlignedBuffer<double> chain_adjoints, chain_raw, chain_seeds, chain_images,
       chain_bend, variances;
 };
 

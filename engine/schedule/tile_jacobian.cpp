@@ -38,7 +38,7 @@ void run_pack(const TileOperands<T>& tile, const ReverseProgram& program, Index 
   T* adjoints = w.adjoints.data();
   const Index set = program.num_adjoints * forward.slot_stride * kernels.lanes;
   kernels.jacobian(program.view(), {pack, adjoints, adjoints + set, adjoints + 2 * set,
-                                    w.bend.data(), w.group.data(), w.raw.data()});
+                                    w.bend.data(), w.raw.data()});
   std::vector<double> derivatives(as_size(program.num_parameters));
   for (Index lane = 0; lane < count; ++lane) {
     derivatives_of_lane(program, w.raw.data(), kernels.lanes, lane, derivatives);

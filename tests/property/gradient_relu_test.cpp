@@ -118,7 +118,8 @@ void check_derivatives(const std::vector<T>& cs, bool nonnegative) {
     const double bend_bound = (fit.sine + 8 * u) * sine + kAtOne<T>;
     const double slope_error =
         static_cast<double>(std::abs(2 * static_cast<long double>(found.slope[i]) - slope));
-    const double bend_error = std::abs(2 * static_cast<double>(found.bend[i]) - sine);
+    const double bend_error =
+        std::abs(2 * static_cast<double>(found.bend[i]) / std::numbers::pi - sine);
     REQUIRE(slope_error <= slope_bound);
     REQUIRE(bend_error <= bend_bound);
     used_slope = std::max(used_slope, slope_error / slope_bound);
