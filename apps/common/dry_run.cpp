@@ -108,10 +108,10 @@ void print_plan(const Job& job, const ComputeArguments& arguments) {
                                  format_bytes(output_bytes(job.spec, arguments.shard)),
                                  arguments.out, free_space(arguments.out)));
   print_line("memory",
-             fmt::format("{} of {}: {} tiles of {} at a time, {} blocks of {} cached",
+             fmt::format("{} of {}: {} tiles of {} at a time, {} blocks of {}",
                          format_bytes(memory.total_bytes), format_bytes(arguments.memory_bytes),
-                         memory.num_live_tiles, format_bytes(memory.tile_bytes),
-                         memory.num_cached_blocks, format_bytes(memory.block_bytes)));
+                         memory.num_live_tiles, format_bytes(memory.tile_bytes), memory.num_blocks,
+                         format_bytes(memory.block_bytes)));
   print_line("speed",
              fmt::format("{} pairs/s with {} on {} threads", format_count(static_cast<Index>(rate)),
                          job.spec.instruction_set, num_threads(job.options)));

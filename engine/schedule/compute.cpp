@@ -44,7 +44,7 @@ class ComputeRun {
         memory_(plan_memory(request, options)),
         program_(compile_lanes(*request.program, request.derivative != Derivative::kNone)),
         executor_(make_executor(options.num_threads)),
-        blocks_(program_, request.plan->tile_size, memory_.num_cached_blocks, *executor_),
+        blocks_(program_, request.plan->tile_size, memory_.num_blocks, *executor_),
         workspaces_([this] { return LaneWorkspace<T>(program_, simd::kernels<T>().lanes); }),
         derivative_workspaces_([this] {
           return DerivativeWorkspace<T>(reverse_, request_.derivative == Derivative::kJacobian);
@@ -125,6 +125,12 @@ class ComputeRun {
       }
     }
     check_finite(task);
+    // What waits for its turn to be delivered holds its result and nothing else. Not `= {}`, which
+    // empties a vector and keeps its memory.
+    task.rows.reset();
+    task.columns.reset();
+    task.upstream = std::vector<double>();
+    task.mirrored_upstream = std::vector<double>();
   }
 
   void check_finite(const TileTask<T>& task) const {

@@ -64,8 +64,8 @@ void compute_tiles(const ComputeRequest& request, const ComputeOptions& options,
 /// What a run will hold in memory at most [bytes].
 struct MemoryPlan {
   std::size_t block_bytes = 0;  ///< one prepared block (images and variance stacks)
-  std::size_t tile_bytes = 0;   ///< one live tile: results and lane buffers of a thread
-  Index num_cached_blocks = 0;
+  std::size_t tile_bytes = 0;   ///< one live tile: its results and what it is computed from
+  Index num_blocks = 0;         ///< in memory: used by live tiles, or kept for the next ones
   Index num_live_tiles = 0;
   std::size_t total_bytes = 0;
 };

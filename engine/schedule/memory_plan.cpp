@@ -14,10 +14,10 @@
 namespace gramtile {
 namespace {
 
-constexpr Index kMostCachedBlocks = 17;  // two edges of a panel of 8 × 8 tiles, and one to come
+constexpr Index kMostBlocks = 17;  // two edges of a panel of 8 × 8 tiles, and one to come
 /// A derivative costs several times what K does, so preparing one block anew for every tile is 2 %
-/// of it; few blocks keep its memory the same from 1,000 images on.
-constexpr Index kMostCachedBlocksOfDerivative = 4;
+/// of it. As many as 1,000 images have, so that the memory is the same from there on.
+constexpr Index kMostBlocksOfDerivative = 4;
 
 struct Sizes {
   std::size_t block = 0, tile = 0, workspace = 0, pixels = 0;
@@ -52,12 +52,25 @@ std::string in_mebibytes(std::size_t bytes) {
   return fmt::format("{} MiB", (bytes + (1 << 20) - 1) >> 20);
 }
 
-std::size_t total(const Sizes& sizes, Index threads, Index cached, Index live) {
-  // A tile in flight may hold the last reference to two blocks that the cache has dropped.
-  return static_cast<std::size_t>(cached + 2 * live) * sizes.block +
+std::size_t total(const Sizes& sizes, Index threads, Index blocks, Index live) {
+  return static_cast<std::size_t>(blocks) * sizes.block +
          static_cast<std::size_t>(live) * sizes.tile +
          static_cast<std::size_t>(threads) * sizes.workspace + sizes.pixels;
 }
+
+/// Live tiles that keep `threads` threads busy.
+Index enough_live_tiles(Derivative derivative, Index threads) {
+  // Tiles are cut into many tasks; while one is short of them there is another.
+  if (derivative == Derivative::kNone) return std::max<Index>(3, threads + 1);
+  // A tile of a gradient holds much more than one of K, so as few as will do, at 4 tasks a tile.
+  // More did not raise the rate in a trial with tasks that sleep, on 2 to 16 threads.
+  return std::max<Index>(2, 1 + (threads + 3) / 4);
+}
+
+/// Blocks that tiles use at the same time: two each, from being fetched to being computed. A thread
+/// has one such tile at a time: it computes what it has fetched, and then runs the tasks of that
+/// tile only.
+Index blocks_in_use(Index live, Index threads) { return 2 * std::min(live, threads); }
 
 }  // namespace
 
@@ -68,8 +81,8 @@ MemoryPlan plan_memory(const ComputeRequest& request, const ComputeOptions& opti
                             ? options.num_threads
                             : std::max<Index>(1, std::thread::hardware_concurrency());
   MemoryPlan plan{.block_bytes = sizes.block, .tile_bytes = sizes.tile};
-  const auto fits = [&](Index cached, Index live) {
-    return total(sizes, threads, cached, live) <= options.memory_bytes;
+  const auto fits = [&](Index blocks, Index live) {
+    return total(sizes, threads, blocks, live) <= options.memory_bytes;
   };
   if (!fits(2, 1)) {
     throw Error(
@@ -79,21 +92,26 @@ MemoryPlan plan_memory(const ComputeRequest& request, const ComputeOptions& opti
                     in_mebibytes(options.memory_bytes), request.plan->tile_size,
                     request.plan->tile_size, threads, in_mebibytes(total(sizes, threads, 2, 1))));
   }
-  // Three live tiles keep every thread busy, since tiles are shared; more only if there is room.
+  // Up to three live tiles, then blocks, then as many tiles more as there is room for.
+  const Index most_live = enough_live_tiles(request.derivative, threads);
+  const Index most_blocks =
+      request.derivative == Derivative::kNone ? kMostBlocks : kMostBlocksOfDerivative;
   plan.num_live_tiles = 1;
-  while (plan.num_live_tiles < 3 && fits(2, plan.num_live_tiles + 1)) ++plan.num_live_tiles;
-  plan.num_cached_blocks = 2;
-  const Index most_cached =
-      request.derivative == Derivative::kNone ? kMostCachedBlocks : kMostCachedBlocksOfDerivative;
-  while (plan.num_cached_blocks < most_cached &&
-         fits(plan.num_cached_blocks + 1, plan.num_live_tiles)) {
-    ++plan.num_cached_blocks;
-  }
-  while (plan.num_live_tiles < threads + 1 &&
-         fits(plan.num_cached_blocks, plan.num_live_tiles + 1)) {
-    ++plan.num_live_tiles;
-  }
-  plan.total_bytes = total(sizes, threads, plan.num_cached_blocks, plan.num_live_tiles);
+  plan.num_blocks = 2;
+  const auto add_tiles = [&](Index most) {
+    while (plan.num_live_tiles < most) {
+      const Index live = plan.num_live_tiles + 1;
+      const Index blocks = std::max(plan.num_blocks, blocks_in_use(live, threads));
+      if (!fits(blocks, live)) return;
+      plan.num_live_tiles = live;
+      plan.num_blocks = blocks;
+    }
+  };
+  add_tiles(std::min<Index>(3, most_live));
+  while (plan.num_blocks < most_blocks && fits(plan.num_blocks + 1, plan.num_live_tiles))
+    ++plan.num_blocks;
+  add_tiles(most_live);
+  plan.total_bytes = total(sizes, threads, plan.num_blocks, plan.num_live_tiles);
   return plan;
 }
 
@@ -113,9 +131,9 @@ Index default_tile_size(const Program& program, std::span<const MatrixSpec> matr
     request.plan = &plan;
     request.derivative = derivative;
     try {
-      // Room for some cached blocks, or every tile would prepare its blocks anew.
-      const Index enough = derivative == Derivative::kNone ? 8 : kMostCachedBlocksOfDerivative;
-      if (plan_memory(request, options).num_cached_blocks >= enough) break;
+      // K: some blocks more than three tiles use, or every tile would prepare its blocks anew.
+      const Index enough = derivative == Derivative::kNone ? 8 : kMostBlocksOfDerivative;
+      if (plan_memory(request, options).num_blocks >= enough) break;
     } catch (const Error&) {
       // too large: try the next
     }

@@ -1,23 +1,16 @@
 """Whole runs of kernel-build and kernel-grad on MNIST: seconds, and peak resident memory."""
 
+import functools
 import os
 import pathlib
 import statistics
 import subprocess
 import sys
-import time
 
 MEMORY = "1GiB"
 REPEATS = 5
-
-# h5py runs in a process of its own: a child's peak memory is at least what its parent holds.
-WRITE_FACTORS = """
-import sys, h5py, numpy
-n = int(sys.argv[2])
-rng = numpy.random.default_rng(0)
-with h5py.File(sys.argv[1], "w") as file:
-    file["U"], file["V"] = rng.standard_normal((2, n, 2))
-"""
+LONG_RUN = 2500  # images; with more of them there is one run instead of REPEATS
+PEAK_MEMORY = pathlib.Path(__file__).parents[1] / "support" / "peak_memory.py"
 
 
 class Commands:
@@ -35,26 +28,29 @@ class Commands:
         sys.exit("no MNIST images: run data/download.sh, or name their folder in GRAMTILE_MNIST")
 
     def run(self, command, num_images, *options):
-        """(seconds, peak resident MB) of one run on MNIST's first test images."""
+        """(seconds, peak resident MiB) of one run on MNIST's first test images."""
         images = f"{self.mnist()}/t10k-images-idx3-ubyte.gz#0:{num_images}"
         output = self.folder / "out.h5"
-        started = time.monotonic()
-        process = subprocess.Popen(
-            [self.bin / command, "--network", "convnet-gp", "--train", images, "--memory", MEMORY,
-             "--out", output, "--overwrite", "--quiet", *options])
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.monotonic() - started
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", PEAK_MEMORY, self.bin / command, "--network", "convnet-gp",
+             "--train", images, "--memory", MEMORY, "--out", output, "--overwrite", "--quiet",
+             *options], stdout=subprocess.PIPE, text=True)
         output.unlink(missing_ok=True)
-        if process.returncode != 0:
-            sys.exit(f"{command} on {num_images} images ended with {process.returncode}")
-        return seconds, usage.ru_maxrss * 1024 / 1e6
+        if done.returncode != 0:
+            sys.exit(f"{command} on {num_images} images ended with {done.returncode}")
+        seconds, peak_bytes = done.stdout.split()[-2:]
+        return float(seconds), int(peak_bytes) / 2**20
 
-    def run_gradient(self, num_images):
+    @functools.cache
+    def runs_of_gradient(self, num_images):
+        """As many results of run() for kernel-grad as the number of images allows."""
+        import h5py  # only these sections need it
+        import numpy
         factors = self.folder / "factors.h5"
-        subprocess.run([sys.executable, "-c", WRITE_FACTORS, factors, str(num_images)], check=True)
-        return self.run("kernel-grad", num_images, "--upstream-factors", f"{factors}:/U",
-                        f"{factors}:/V")
+        with h5py.File(factors, "w") as file:
+            file["U"], file["V"] = numpy.random.default_rng(0).standard_normal((2, num_images, 2))
+        return [self.run("kernel-grad", num_images, "--upstream-factors", f"{factors}:/U",
+                         f"{factors}:/V") for _ in range(REPEATS if num_images <= LONG_RUN else 1)]
 
 
 def build_rows(commands, bench, number, num_images=4000):
@@ -82,28 +78,39 @@ def build_rows(commands, bench, number, num_images=4000):
              "share of tile rate × threads"], [row])
 
 
+def median(runs):
+    """(seconds, MiB) in the middle of some runs."""
+    return tuple(statistics.median(values) for values in zip(*runs))
+
+
 def memory_rows(commands, number):
+    """Peak memory of all of MNIST's test images beside that of the first thousand."""
+    few = commands.runs_of_gradient(1000)
     rows = []
-    seconds, megabytes = commands.run("kernel-build", 10000)
-    rows.append(["kernel-build", "10,000", number(seconds), number(megabytes, 4), ""])
-    first = None
-    for num_images in (1000, 10000):
-        seconds, megabytes = commands.run_gradient(num_images)
-        first = first or megabytes
-        rows.append(["kernel-grad", number(num_images), number(seconds), number(megabytes, 4),
-                     f"{megabytes / first:.3f}"])
-    return (f"Memory of whole runs, convnet-gp, float32, --memory {MEMORY} (1,074 MB)",
-            ["command", "images", "seconds", "peak resident MB", "over 1,000 images"], rows)
+    for command, num_images, runs in [
+            ("kernel-build", 10000, [commands.run("kernel-build", 10000)]),
+            ("kernel-grad", 1000, few),
+            ("kernel-grad", 10000, commands.runs_of_gradient(10000))]:
+        seconds, mebibytes = median(runs)
+        peaks = [peak for _, peak in runs]
+        ratio = f"{mebibytes / median(few)[1]:.3f}" if command == "kernel-grad" else ""
+        rows.append([f"`{command}`", number(num_images, 5), str(len(runs)), number(seconds),
+                     number(mebibytes), f"{number(min(peaks))} … {number(max(peaks))}", ratio])
+    return (f"Peak resident memory of whole runs, convnet-gp, float32, `--memory {MEMORY}`, "
+            f"{commands.threads} threads",
+            ["command", "images", "runs", "seconds (median)", "peak MiB (median)",
+             "least … most", "over 1,000 images"], rows)
 
 
 def forum_rows(commands, number):
     """The images of the forum post, and on to all that MNIST's test set has."""
-    pytorch = {100: "2 GB", 125: "3.5 GB", 150: "5 GB"}
+    pytorch = {100: "2 GB", 125: "3.5 GB", 150: "5 GB", 175: "no figure"}
     rows = []
-    for num_images in (100, 125, 150, 175, 250, 500, 1000, 2500, 5000, 10000):
-        seconds, megabytes = commands.run_gradient(num_images)
+    for num_images in (100, 125, 150, 175, 1000, 10000):
+        seconds, mebibytes = median(commands.runs_of_gradient(num_images))
         autograd = pytorch.get(num_images, "out of 16 GB")
-        rows.append([number(num_images, 5), autograd, number(megabytes, 4), number(seconds)])
-    return (f"kernel-grad on MNIST, convnet-gp, float32, --memory {MEMORY}",
-            ["images", "PyTorch's autograd, as posted", "kernel-grad: peak resident MB",
-             "kernel-grad: seconds"], rows)
+        rows.append([number(num_images, 5), autograd, number(mebibytes), number(seconds)])
+    return (f"The images of the post and more: convnet-gp, float32, `--memory {MEMORY}`, "
+            f"{commands.threads} threads",
+            ["images", "PyTorch's autograd, as posted", "`kernel-grad`: peak resident MiB",
+             "`kernel-grad`: seconds"], rows)

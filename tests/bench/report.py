@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Runs gramtile_bench and the commands and prints Markdown tables; called by run.sh.
 
-Every figure is the median of at least 5 turns or runs in which what is compared alternates. With
---update the tables also replace those between the marks of docs/performance.md.
+Every figure is the median of at least 5 turns or runs in which what is compared alternates, but for
+runs of minutes, which happen once. With --update the tables also replace those between the marks of
+docs/performance.md.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 import commands
 
@@ -80,13 +82,34 @@ def number(value, digits=3):
     return f"{value:.{digits}g}"
 
 
+# Virtual machines hide the model behind "AMD EPYC".
+AMD_FAMILIES = {"23": "Zen 1 or 2", "25": "Zen 3 or 4", "26": "Zen 5"}
+
+
 def processor():
-    """Such as "2 virtual cores of an Intel Xeon Processor"."""
+    """Such as "2 virtual cores of Intel Xeon Processor", "2 virtual cores of AMD EPYC, Zen 5"."""
     info = pathlib.Path("/proc/cpuinfo").read_text()
-    model = next((line.split(":")[1].strip() for line in info.splitlines()
-                  if line.startswith("model name")), "an unknown processor")
+    named = dict(map(str.strip, line.split(":", 1)) for line in reversed(info.splitlines())
+                 if ":" in line)
+    model = named.get("model name", "an unknown processor").replace("(R)", "")
+    if "AMD" in model and named.get("cpu family") in AMD_FAMILIES:
+        model += ", " + AMD_FAMILIES[named["cpu family"]]
     virtual = "virtual " if " hypervisor" in info else ""
-    return f"{os.cpu_count()} {virtual}cores of {model.replace('(R)', '')}"
+    return f"{os.cpu_count()} {virtual}cores of {model}"
+
+
+def say_other_work(text):
+    """While nothing of ours runs."""
+    def busy_ticks():
+        user, nice, system, _idle, _wait, *others = map(
+            int, pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
+        return user + nice + system + sum(others)
+
+    before, seconds = busy_ticks(), 2
+    time.sleep(seconds)
+    busy = (busy_ticks() - before) / os.sysconf("SC_CLK_TCK") / seconds
+    if busy > 0.1:
+        text.say(f"The machine was not quiet: other work kept {busy:.1f} cores busy as this began.")
 
 
 def say_machine(text, bench):
@@ -96,9 +119,15 @@ def say_machine(text, bench):
     text.say(f"\n{datetime.date.today()}, {processor()} ({level2} MiB L2), instruction set "
              f"{context['instruction_set']}, peak of {context['peak_instruction_set']}; "
              f"{context['images']}; medians of {bench.turns} turns.")
-    load = os.getloadavg()[0]
-    if load > 1:
-        text.say(f"The machine was not quiet: load {load:.1f} from other work.")
+    say_other_work(text)
+
+
+def say_whole_runs(text, rows, runs):
+    """A section that needs the commands alone."""
+    text.say(f"\n{datetime.date.today()}, {processor()}; MNIST's test images; medians of "
+             f"{commands.REPEATS} runs, of more than {number(commands.LONG_RUN)} images one run.")
+    say_other_work(text)
+    text.table(*rows(runs, number))
 
 
 def say_networks(text, bench):
@@ -198,11 +227,12 @@ def main():
            "operations": lambda text: say_operations(text, bench),
            "scaling": lambda text: say_scaling(text, bench),
            "build": lambda text: text.table(*commands.build_rows(runs, bench, number)),
-           "memory": lambda text: text.table(*commands.memory_rows(runs, number)),
-           "forum": lambda text: text.table(*commands.forum_rows(runs, number))}
+           "memory": lambda text: say_whole_runs(text, commands.memory_rows, runs),
+           "forum": lambda text: say_whole_runs(text, commands.forum_rows, runs)}
     for section in sections:
         text = Text()
-        say_machine(text, bench)
+        if section not in ("memory", "forum"):
+            say_machine(text, bench)
         say[section](text)
         if arguments.update:
             text.replace_in_document(section)

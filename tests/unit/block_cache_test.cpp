@@ -3,11 +3,16 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <memory>
+#include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "engine/core/array_source.hpp"
+#include "engine/core/errors.hpp"
 #include "engine/reference/reference.hpp"
 #include "engine/simd/kernels.hpp"
 #include "tests/support/lane_runs.hpp"
@@ -76,8 +81,121 @@ TEST_CASE("a block dropped from the cache lives on with its user") {
   BlockCache<double> cache(f.lanes, 10, 1, *f.executor);
   const auto block = cache.get(f.source, {0, 10});
   cache.get(f.source, {10, 20});
-  CHECK(block.use_count() == 1);
   CHECK(block->examples == Range{0, 10});
+}
+
+TEST_CASE("a new block takes the buffers of the unused one used longest ago, on any thread") {
+  Fixture f;
+  BlockCache<float> cache(f.lanes, 10, 2, *f.executor);
+  const auto used = cache.get(f.source, {0, 10});
+  auto given_back = cache.get(f.source, {10, 20});
+  const PreparedBlock<float>* const buffers = given_back.get();
+  std::jthread([block = std::move(given_back)]() mutable { block.reset(); }).join();
+  const auto next = cache.get(f.source, {20, 30});
+  CHECK(next.get() == buffers);
+  CHECK(next->examples == Range{20, 30});
+  CHECK(used->examples == Range{0, 10});
+  CHECK(f.source.num_reads == 3);
+}
+
+TEST_CASE("a block beyond the capacity lives while it is used and is the first to go") {
+  Fixture f;
+  BlockCache<float> cache(f.lanes, 10, 1, *f.executor);
+  const auto used = cache.get(f.source, {0, 10});
+  cache.get(f.source, {10, 20});  // beyond: the only one is in use
+  cache.get(f.source, {20, 30});
+  CHECK(cache.get(f.source, {0, 10}) == used);
+  CHECK(f.source.num_reads == 3);
+}
+
+TEST_CASE("a block in used buffers has the bits of one in fresh ones, whatever its length") {
+  Fixture f;
+  for (const Range examples : {Range{20, 30}, Range{11, 14}, Range{0, 1}}) {
+    CAPTURE(examples.size());
+    BlockCache<float> used(f.lanes, 10, 1, *f.executor), fresh(f.lanes, 10, 1, *f.executor);
+    used.get(f.source, {0, 10});
+    const auto a = used.get(f.source, examples), b = fresh.get(f.source, examples);
+    REQUIRE(a->view.pack_stride == b->view.pack_stride);
+    REQUIRE(a->view.row_stride == b->view.row_stride);
+    CHECK(a->examples == b->examples);
+    CHECK(a->diagonal == b->diagonal);
+    CHECK(std::equal(b->packs.data(), b->packs.data() + b->packs.size(), a->packs.data()));
+    CHECK(std::equal(b->rows.data(), b->rows.data() + b->rows.size(), a->rows.data()));
+  }
+}
+
+TEST_CASE("a longer block than the one it replaces gets buffers that suffice") {
+  Fixture f;
+  BlockCache<float> cache(f.lanes, 20, 1, *f.executor), fresh(f.lanes, 20, 1, *f.executor);
+  cache.get(f.source, {0, 1});
+  const auto a = cache.get(f.source, {0, 20}), b = fresh.get(f.source, {0, 20});
+  REQUIRE(a->packs.size() == b->packs.size());
+  CHECK(std::equal(b->packs.data(), b->packs.data() + b->packs.size(), a->packs.data()));
+}
+
+TEST_CASE("a block outlives its cache") {
+  Fixture f;
+  std::shared_ptr<const PreparedBlock<float>> block;
+  {
+    BlockCache<float> cache(f.lanes, 10, 1, *f.executor);
+    block = cache.get(f.source, {0, 10});
+  }
+  CHECK(static_cast<double>(block->rows[0]) == doctest::Approx(f.images.pixels[0]));
+}
+
+// For the thread sanitizer: a buffer is overwritten right after another thread's last look at it.
+TEST_CASE("a block keeps its contents for as long as any thread uses it") {
+  Fixture f;
+  constexpr int kNumThreads = 4, kNumRounds = 200;
+  BlockCache<float> cache(f.lanes, 1, 2, *f.executor);
+  std::mutex mutex;  // one thread fetches at a time
+  int num_fetched = 0;
+  std::atomic<int> num_wrong = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < kNumThreads; ++t) {
+      threads.emplace_back([&] {
+        for (int round = 0; round < kNumRounds; ++round) {
+          std::shared_ptr<const PreparedBlock<float>> block;
+          Index example = 0;
+          {
+            const std::lock_guard lock(mutex);
+            example = (num_fetched++ * 7) % 30;
+            block = cache.get(f.source, {example, example + 1});
+          }
+          const auto copy = block;
+          block.reset();
+          std::this_thread::yield();
+          const auto values = static_cast<std::size_t>(kShape.num_values());
+          const double pixel = f.images.pixels[static_cast<std::size_t>(example) * values];
+          if (copy->examples.start != example || copy->rows[0] != static_cast<float>(pixel))
+            ++num_wrong;
+        }
+      });
+    }
+  }
+  CHECK(num_wrong == 0);
+}
+
+/// Reads once and fails from then on.
+class FailingSource : public CountingSource {
+ public:
+  using CountingSource::CountingSource;
+  void read(Range examples, std::span<double> pixels) override {
+    CountingSource::read(examples, pixels);
+    if (num_reads > 1) throw DataError("x", "cannot be read");
+  }
+};
+
+TEST_CASE("a block that could not be read is never lent") {
+  Fixture f;
+  FailingSource source(f.images);
+  BlockCache<float> cache(f.lanes, 10, 1, *f.executor);
+  cache.get(source, {0, 10});
+  CHECK_THROWS_AS(cache.get(source, {10, 20}), DataError);
+  CHECK_THROWS_AS(cache.get(source, {10, 20}), DataError);
+  CHECK_THROWS_AS(cache.get(source, {0, 10}), DataError);  // its buffers were taken
+  CHECK(source.num_reads == 4);
 }
 
 TEST_CASE(

@@ -59,9 +59,9 @@ TEST_CASE("a memory plan stays within its bound and its parts add up") {
         const MemoryPlan plan = plan_memory(request.request, options);
         CHECK(plan.total_bytes <= options.memory_bytes);
         CHECK(plan.num_live_tiles >= 1);
-        CHECK(plan.num_cached_blocks >= 2);
+        CHECK(plan.num_blocks >= 2);
         CHECK(plan.total_bytes >=
-              static_cast<std::size_t>(plan.num_cached_blocks) * plan.block_bytes +
+              static_cast<std::size_t>(plan.num_blocks) * plan.block_bytes +
                   static_cast<std::size_t>(plan.num_live_tiles) * plan.tile_bytes);
       }
     }
@@ -73,6 +73,30 @@ TEST_CASE("a block holds pixels, roots and inverses of every relu, twice") {
   const MemoryPlan plan = plan_memory(Request(128).request, {.num_threads = 1});
   CHECK(plan.block_bytes >= 2u * 128 * 784 * 15 * 4);
   CHECK(plan.tile_bytes == 128u * 128 * 4);
+}
+
+TEST_CASE("a plan has two blocks for every tile that a thread can compute at the same time") {
+  for (const Derivative derivative :
+       {Derivative::kNone, Derivative::kGradient, Derivative::kJacobian}) {
+    for (const int num_threads : {1, 2, 4, 16}) {
+      for (const std::size_t mebibytes : {256, 512, 4096}) {
+        const MemoryPlan plan =
+            plan_memory(Request(64, derivative).request,
+                        {.num_threads = num_threads, .memory_bytes = mebibytes * kMebibyte});
+        CAPTURE(num_threads);
+        CHECK(plan.num_blocks >= 2 * std::min<Index>(plan.num_live_tiles, num_threads));
+      }
+    }
+  }
+}
+
+TEST_CASE("a gradient on up to 4 threads plans for no more blocks than 1,000 images have") {
+  for (const int num_threads : {1, 2, 4}) {
+    const MemoryPlan plan =
+        plan_memory(Request(256, Derivative::kGradient).request, {.num_threads = num_threads});
+    CHECK(plan.num_blocks == 4);
+    CHECK(plan.num_live_tiles == 2);
+  }
 }
 
 TEST_CASE("too little memory is refused with what would do, and that does") {
