@@ -91,15 +91,19 @@ class Start {
       remove_file(system_, paths_.journal);
       sync_folder_of(system_, paths_.journal);
     }
+    remove_file(system_, paths_.partial);  // its space may be needed
     const hdf5::FileImage image = build_image(spec_, options_.shard);
     StartedRun run;
     run.replace = options_.mode == StartMode::kOverwrite;
     run.places = image.reserved();
     try {
-      run.partial = File(system_, paths_.partial, OpenMode::kCreate);
+      // Readers may poll: whatever bears the name OUT.partial can be opened.
+      run.partial = File(system_, paths_.new_partial, OpenMode::kCreate);
       write_image(image, run.partial);
       run.partial.sync();
+      rename_file(system_, paths_.new_partial, paths_.partial, /*replace=*/true);
       sync_folder_of(system_, paths_.partial);
+      run.partial.set_path(paths_.partial);
       const JournalHeader header{facts(image), spec_to_json(spec_), run.replace};
       run.journal = Journal::create(*std::move(file), header);
       run.journal->publish(system_, paths_.journal);
@@ -112,6 +116,7 @@ class Start {
 
   /// Nothing of a run that could not be created is worth keeping, least of all on a full disk.
   void remove_what_was_made() {
+    system_.remove(paths_.new_partial);
     system_.remove(paths_.partial);
     system_.remove(paths_.new_journal);
     system_.remove(paths_.journal);
@@ -195,6 +200,7 @@ class Start {
 RunPaths::RunPaths(const std::string& out_path)
     : out(out_path),
       partial(RunWriter::partial_path(out_path)),
+      new_partial(partial + ".new"),
       journal(RunWriter::journal_path(out_path)),
       new_journal(journal + ".new") {}
 

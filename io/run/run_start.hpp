@@ -16,6 +16,7 @@ namespace gramtile {
 struct RunPaths {
   std::string out;
   std::string partial;      ///< out + ".partial"
+  std::string new_partial;  ///< out + ".partial.new": a file that cannot be opened yet
   std::string journal;      ///< out + ".journal"
   std::string new_journal;  ///< out + ".journal.new": a journal whose header is not whole yet
 

@@ -111,7 +111,7 @@ int PowerCutFileSystem::open(const std::string& path, OpenMode mode) {
     live_[path] = std::make_shared<Content>();
     name_changes_.push_back({"", path, live_[path]});
   }
-  open_[file] = {live_[path], path.ends_with(".partial")};
+  open_[file] = {live_[path], path.ends_with(".partial") || path.ends_with(".partial.new")};
   return file;
 }
 

@@ -2,12 +2,14 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
+#include <iterator>
 #include <utility>
 
 #include "engine/core/errors.hpp"
 #include "io/hdf5/hdf5.hpp"
 #include "io/run/read_run.hpp"
 #include "io/run/run_file.hpp"
+#include "tests/support/faulty_file_system.hpp"
 #include "tests/support/run_fixture.hpp"
 
 using namespace gramtile;
@@ -94,6 +96,47 @@ TEST_CASE("an unfinished run is in the way until it is resumed or overwritten") 
   CHECK(error_of([&] { RunWriter(out, spec); }).kind() == ErrorKind::kUnfinishedRun);
   const RunWriter fresh(out, spec, with_mode(StartMode::kOverwrite));
   CHECK(fresh.tiles_to_do().size() == 72);
+}
+
+TEST_CASE("what a creation that was cut short left behind is in nobody's way") {
+  const RunSpec spec = kernel_spec();
+  const std::vector<char> expected = expected_bytes(spec), junk(expected.size() + 100'000, 'x');
+  for (const StartMode mode : {StartMode::kCreate, StartMode::kResume, StartMode::kOverwrite}) {
+    const TemporaryFolder folder;
+    const std::string out = folder.file("K.h5");
+    // Longer than what comes now, so that anything left of it would show.
+    write_bytes(RunWriter::partial_path(out) + ".new", junk);
+    write_bytes(RunWriter::journal_path(out) + ".new", junk);
+    run(out, spec, with_mode(mode));
+    CHECK(read_bytes(out) == expected);
+    const auto files = std::filesystem::directory_iterator(folder.path());
+    CHECK(std::distance(begin(files), end(files)) == 1);
+  }
+}
+
+TEST_CASE("OUT.partial can be opened from the moment that it exists, whenever a creation is killed") {
+  const RunSpec spec = kernel_spec();
+  Index seen = 0, opened = 0;
+  for (Index k = 1;; ++k) {
+    const TemporaryFolder folder;
+    const std::string out = folder.file("K.h5");
+    FaultyFileSystem system;
+    system.plan(k, Fault::kDie);
+    RunOptions options;
+    options.file_system = &system;
+    try {
+      const RunWriter writer(out, spec, options);
+    } catch (const Error&) {
+    }
+    if (!system.struck()) break;
+    if (!std::filesystem::exists(RunWriter::partial_path(out))) continue;
+    ++seen;
+    opened += !RunReader(RunWriter::partial_path(out)).complete();
+  }
+  CHECK(seen > 0);
+  CHECK(opened == seen);
+  MESSAGE("a creation killed at each of its calls: OUT.partial was there ", seen, " times, ", opened,
+          " times it could be read");
 }
 
 TEST_CASE("a second writer is refused while the first is on") {
