@@ -37,7 +37,7 @@ std::string exit_code_help() {
          "  0   done\n"
          "  1   another error (an entry of K that is not finite, a file that fails its check)\n"
          "  2   wrong use\n"
-         "  5   I/O error\n"
+         "  5   I/O error, or an input that does not exist\n"
          "  11  another process is writing this output\n"
          "  12  resume refused: the inputs have changed\n"
          "  13  a shard or part is missing or damaged\n"

@@ -1,6 +1,11 @@
 #include "io/hdf5/hdf5.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
 #include <limits>
 
@@ -20,6 +25,18 @@ constexpr std::size_t kMaxStringBytes = std::size_t{1} << 16;
   const std::string cause = take_library_error();
   throw DataError(name.empty() ? file : file + ":/" + name,
                   cause.empty() ? problem : problem + " (HDF5: " + cause + ")");
+}
+
+/// The library says "unable to open file" for everything. What the system refuses is told apart from
+/// what is no HDF5 file; a named pipe must be refused, not waited for.
+void check_can_be_opened(const std::string& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0) throw IoError(path, "open", errno);
+  struct stat status {};
+  const bool is_regular = ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
+  ::close(descriptor);
+  if (!is_regular)
+    throw DataError(path, "expected a regular file, found a directory, pipe or device");
 }
 
 herr_t refuse_external_link(const char*, const char*, const char*, const char*, unsigned*, hid_t,
@@ -99,7 +116,7 @@ struct File::Impl {
 
 File::File(const std::string& path) : impl_(std::make_unique<Impl>()) {
   const auto lock = library_lock();
-  if (!std::ifstream(path)) throw DataError(path, "cannot be opened for reading");
+  check_can_be_opened(path);
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_fclose_degree(access.id(), H5F_CLOSE_STRONG);
   H5Pset_file_locking(access.id(), false, true);

@@ -74,7 +74,7 @@ class Dataset {
 /// A file opened for reading. Never takes a lock that would disturb a writer.
 class File {
  public:
-  /// Throws DataError when the file does not exist or is not HDF5.
+  /// Throws IoError when the file cannot be opened, DataError when it is not HDF5.
   explicit File(const std::string& path);
   ~File();
   File(File&&) noexcept;

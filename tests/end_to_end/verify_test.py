@@ -101,7 +101,7 @@ class VerifyTest(CommandTest):
             f["U"] = np.ones((40, 40))
         self.assert_fails(66, ["u.h5"], "kernel-verify", "u.h5")
         self.assert_fails(66, ["train.npy"], "kernel-verify", "train.npy")
-        self.assert_fails(66, ["nowhere.h5"], "kernel-verify", "nowhere.h5")
+        self.assert_fails(5, ["nowhere.h5", "No such file"], "kernel-verify", "nowhere.h5")
 
     def test_an_unfinished_run_is_said_to_be_one(self):
         self.images("many.npy", 300, seed=3, shape=(1, 28, 28))

@@ -209,6 +209,10 @@ std::string refusal(const std::function<void()>& call) {
   return "";
 }
 
+bool mentions(const std::string& message, const std::string& word) {
+  return message.find(word) != std::string::npos;
+}
+
 DataFolder::DataFolder() {
   std::string pattern = std::filesystem::temp_directory_path() / "gramtile-data-XXXXXX";
   if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp failed");

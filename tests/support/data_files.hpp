@@ -63,6 +63,7 @@ Bytes make_cifar(std::size_t num_records);
 /// Runs `call`, which must throw DataError, and returns its message. Fails the test when nothing or
 /// something else is thrown, or when the message is not one line.
 std::string refusal(const std::function<void()>& call);
+bool mentions(const std::string& message, const std::string& word);
 
 /// A folder that is removed with everything in it.
 class DataFolder {

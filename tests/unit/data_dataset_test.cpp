@@ -23,10 +23,6 @@ std::unique_ptr<Dataset> open(const std::string& source) {
   return open_dataset(parse_source_spec(source), DatasetRole::kTest);
 }
 
-bool mentions(const std::string& message, const std::string& word) {
-  return message.find(word) != std::string::npos;
-}
-
 Bytes doubles_npy(const std::string& shape, const std::vector<double>& values) {
   return make_npy(npy_dict("<f8", shape), bytes_of(std::as_bytes(std::span(values))));
 }

@@ -30,10 +30,6 @@ std::string refused(const std::string& source, DatasetRole role = DatasetRole::k
   return message;
 }
 
-bool mentions(const std::string& message, const std::string& word) {
-  return message.find(word) != std::string::npos;
-}
-
 TEST_CASE("an MNIST folder gives the half of the role, with labels") {
   const DataFolder folder;
   folder.write("train-images-idx3-ubyte.gz", gzipped(kTwoImages));

@@ -65,10 +65,6 @@ std::string refused(const std::string& source) {
   return refusal([&] { open(source); });
 }
 
-bool mentions(const std::string& message, const std::string& word) {
-  return message.find(word) != std::string::npos;
-}
-
 TEST_CASE("HDF5 bytes are divided by 255, floats of any size and order taken as they are") {
   const DataFolder folder;
   const std::string path = folder.path() + "/a.h5";

@@ -37,10 +37,6 @@ std::string refused(const Bytes& bytes) {
   return message;
 }
 
-bool mentions(const std::string& message, const std::string& word) {
-  return message.find(word) != std::string::npos;
-}
-
 TEST_CASE("IDX bytes are pixels divided by 255") {
   CHECK(pixels_of(parse_idx(in_memory(kGood)), {1, 2}) ==
         std::vector<double>{6 / 255., 7 / 255., 8 / 255., 9 / 255., 10 / 255., 11 / 255.});

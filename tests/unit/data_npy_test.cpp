@@ -35,10 +35,6 @@ std::string refused(const Bytes& bytes) {
 
 std::string refused_dict(const std::string& dict) { return refused(make_npy(dict, kPixels)); }
 
-bool mentions(const std::string& message, const std::string& word) {
-  return message.find(word) != std::string::npos;
-}
-
 TEST_CASE("npy versions 1, 2 and 3 are read alike") {
   std::vector<double> expected;
   for (int i = 0; i < 12; ++i) expected.push_back(i / 255.);

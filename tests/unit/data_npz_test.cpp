@@ -34,10 +34,6 @@ std::string refused(const Bytes& zip, const std::string& key = "") {
   return refusal([&] { open(zip, key); });
 }
 
-bool mentions(const std::string& message, const std::string& word) {
-  return message.find(word) != std::string::npos;
-}
-
 // `size` bytes of `bytes` at `at` replaced by a little-endian number.
 Bytes patched(Bytes bytes, std::size_t at, std::uint64_t value, int size) {
   const Bytes field = little(value, size);

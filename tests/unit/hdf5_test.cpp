@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <hdf5.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -12,27 +13,13 @@
 
 #include "engine/core/errors.hpp"
 #include "io/hdf5/file_builder.hpp"
+#include "tests/support/data_files.hpp"
 #include "tests/support/run_fixture.hpp"
 
 using namespace gramtile;
 using namespace gramtile::test;
 
 namespace {
-
-template <typename Action>
-std::string data_error(const Action& action) {
-  try {
-    action();
-  } catch (const DataError& error) {
-    return error.what();
-  }
-  FAIL("no DataError was thrown");
-  return "";
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 void save(const hdf5::FileImage& image, const std::string& path) {
   std::vector<std::byte> bytes(image.size_bytes());
@@ -171,7 +158,7 @@ TEST_CASE("every numeric type is read as double; integers also as integers") {
   CHECK(integers == std::array<std::int64_t, 2>{-7, 1'000'000});
   CHECK(file.dataset("uint8").type().name() == "uint8");
   CHECK(file.dataset("int32be").type().name() == "int32");
-  CHECK(contains(data_error([&] {
+  CHECK(mentions(refusal([&] {
                    file.dataset("float32").read(std::span(&both, 1),
                                                 std::span<std::int64_t>(integers));
                  }),
@@ -181,13 +168,18 @@ TEST_CASE("every numeric type is read as double; integers also as integers") {
 TEST_CASE("what is not there or not HDF5 is refused with file and dataset") {
   const TemporaryFolder folder;
   const std::string path = folder.file("f.h5");
-  CHECK(contains(data_error([&] { hdf5::File{path}; }), path));
+  const Error missing = error_of([&] { hdf5::File{path}; });
+  CHECK(missing.kind() == ErrorKind::kIo);
+  CHECK(mentions(missing.what(), path));
+  CHECK(mentions(refusal([&] { hdf5::File{folder.path().string()}; }), "a directory"));
+  REQUIRE(mkfifo(folder.file("pipe").c_str(), 0600) == 0);
+  CHECK(mentions(refusal([&] { hdf5::File{folder.file("pipe")}; }), "pipe"));
   write_bytes(path, {'n', 'o'});
   CHECK_FALSE(hdf5::looks_like_hdf5(path));
-  CHECK(contains(data_error([&] { hdf5::File{path}; }), "not an HDF5 file"));
+  CHECK(mentions(refusal([&] { hdf5::File{path}; }), "not an HDF5 file"));
   { const RawFile raw(path); }
   CHECK(hdf5::looks_like_hdf5(path));
-  CHECK(contains(data_error([&] { hdf5::File(path).dataset("K"); }), path + ":/K"));
+  CHECK(mentions(refusal([&] { hdf5::File(path).dataset("K"); }), path + ":/K"));
   CHECK_FALSE(hdf5::File(path).has_dataset("K"));
 }
 
@@ -197,8 +189,8 @@ TEST_CASE("a range outside the shape, or of another rank, is refused") {
   const hdf5::Dataset dataset = hdf5::File(folder.file("f.h5")).dataset("K");
   std::vector<double> values(4);
   const std::array<Range, 2> outside{Range{0, 1}, Range{1, 5}};
-  CHECK(contains(data_error([&] { dataset.read(outside, values); }), "axis 1 has 4 entries"));
-  CHECK(contains(data_error([&] { dataset.read(std::span(outside).first(1), values); }), "2 axes"));
+  CHECK(mentions(refusal([&] { dataset.read(outside, values); }), "axis 1 has 4 entries"));
+  CHECK(mentions(refusal([&] { dataset.read(std::span(outside).first(1), values); }), "2 axes"));
 }
 
 TEST_CASE("external links, external and virtual data and unknown filters are refused") {
@@ -223,10 +215,10 @@ TEST_CASE("external links, external and virtual data and unknown filters are ref
   }
   const hdf5::File file(path);
   CHECK_FALSE(file.has_dataset("link"));
-  CHECK(contains(data_error([&] { file.dataset("link"); }), ":/link"));
-  CHECK(contains(data_error([&] { file.dataset("soft"); }), ":/soft"));
-  CHECK(contains(data_error([&] { file.dataset("external"); }), "another file"));
-  CHECK(contains(data_error([&] { hdf5::File(folder.file("v.h5")).dataset("virtual"); }),
+  CHECK(mentions(refusal([&] { file.dataset("link"); }), ":/link"));
+  CHECK(mentions(refusal([&] { file.dataset("soft"); }), ":/soft"));
+  CHECK(mentions(refusal([&] { file.dataset("external"); }), "another file"));
+  CHECK(mentions(refusal([&] { hdf5::File(folder.file("v.h5")).dataset("virtual"); }),
                  "virtual dataset"));
 }
 
@@ -248,7 +240,7 @@ TEST_CASE("a compressed dataset is read; one with chunks of more than 1 GiB is r
   const Range all{0, 4};
   file.dataset("small").read(std::span(&all, 1), read);
   CHECK(read == std::array<double, 4>{1, 2, 3, 4});
-  CHECK(contains(data_error([&] { file.dataset("bomb"); }), "1 GiB"));
+  CHECK(mentions(refusal([&] { file.dataset("bomb"); }), "1 GiB"));
 }
 
 TEST_CASE("extents whose product overflows are refused") {
@@ -260,7 +252,7 @@ TEST_CASE("extents whose product overflows are refused") {
     H5Pset_chunk(raw.creation(), 2, chunk.data());
     raw.add("K", H5T_NATIVE_UINT8, {hsize_t{1} << 40, hsize_t{1} << 20});
   }
-  CHECK(contains(data_error([&] { hdf5::File(path).dataset("K"); }), "overflows"));
+  CHECK(mentions(refusal([&] { hdf5::File(path).dataset("K"); }), "overflows"));
 }
 
 TEST_CASE("a file cut at any byte is refused or read, never worse") {

@@ -6,6 +6,7 @@
 #include "engine/core/errors.hpp"
 #include "io/hdf5/file_builder.hpp"
 #include "io/run/read_run.hpp"
+#include "tests/support/data_files.hpp"
 #include "tests/support/run_fixture.hpp"
 
 using namespace gramtile;
@@ -22,21 +23,6 @@ void write_matrix(const std::string& path, const std::string& name, std::vector<
   image.read(0, bytes);
   const auto* text = reinterpret_cast<const char*>(bytes.data());
   write_bytes(path, {text, text + bytes.size()});
-}
-
-template <typename Action>
-std::string data_error(const Action& action) {
-  try {
-    action();
-  } catch (const DataError& error) {
-    return error.what();
-  }
-  FAIL("no DataError was thrown");
-  return "";
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 }  // namespace
@@ -59,10 +45,10 @@ TEST_CASE("an upstream of the wrong shape is refused with both shapes") {
   const TemporaryFolder folder;
   const std::string path = folder.file("u.h5");
   write_matrix(path, "U", {2, 3}, {1, 2, 3, 4, 5, 6});
-  const std::string error = data_error([&] { Hdf5Upstream(path, "U", 3, 3); });
-  CHECK(contains(error, path + ":/U"));
-  CHECK(contains(error, "[2, 3]"));
-  CHECK(contains(error, "[3, 3]"));
+  const std::string error = refusal([&] { Hdf5Upstream(path, "U", 3, 3); });
+  CHECK(mentions(error, path + ":/U"));
+  CHECK(mentions(error, "[2, 3]"));
+  CHECK(mentions(error, "[3, 3]"));
 }
 
 TEST_CASE("an upstream entry that is not finite is refused with its index in the whole matrix") {
@@ -71,8 +57,8 @@ TEST_CASE("an upstream entry that is not finite is refused with its index in the
   write_matrix(path, "U", {2, 3}, {1, 2, 3, 4, 5, std::numeric_limits<double>::quiet_NaN()});
   Hdf5Upstream upstream(path, "U", 2, 3);
   std::vector<double> values(2);
-  CHECK(contains(data_error([&] { upstream.read({1, 2}, {1, 3}, values); }), "[1, 2]"));
-  CHECK(contains(data_error([&] { upstream.check_and_hash(); }), "[1, 2] is nan"));
+  CHECK(mentions(refusal([&] { upstream.read({1, 2}, {1, 3}, values); }), "[1, 2]"));
+  CHECK(mentions(refusal([&] { upstream.check_and_hash(); }), "[1, 2] is nan"));
 }
 
 TEST_CASE("factors give the entries of U times V transposed, the same for any tiles") {
@@ -95,9 +81,9 @@ TEST_CASE("factors of other shapes, unequal ranks or with infinite entries are r
   const std::string path = folder.file("f.h5"), other = folder.file("g.h5");
   write_matrix(path, "U", {2, 2}, {1, 2, 3, std::numeric_limits<double>::infinity()});
   write_matrix(other, "V", {3, 1}, {1, 2, 3});
-  CHECK(contains(data_error([&] { FactorUpstream(path, "U", other, "V", 2, 3); }), "[3, 2]"));
-  CHECK(contains(data_error([&] { FactorUpstream(path, "U", other, "V", 3, 3); }), "[3, r]"));
+  CHECK(mentions(refusal([&] { FactorUpstream(path, "U", other, "V", 2, 3); }), "[3, 2]"));
+  CHECK(mentions(refusal([&] { FactorUpstream(path, "U", other, "V", 3, 3); }), "[3, r]"));
   FactorUpstream upstream(path, "U", path, "U", 2, 2);
   std::vector<double> values(4);
-  CHECK(contains(data_error([&] { upstream.read({0, 2}, {0, 2}, values); }), "[1, 1]"));
+  CHECK(mentions(refusal([&] { upstream.read({0, 2}, {0, 2}, values); }), "[1, 1]"));
 }
