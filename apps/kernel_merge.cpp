@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "apps/common/command.hpp"
 #include "apps/common/inputs.hpp"
 #include "apps/common/options.hpp"
+#include "apps/common/progress.hpp"
 #include "io/run/run_file.hpp"
 
 namespace gramtile::apps {
@@ -33,7 +35,17 @@ int run(int argc, char** argv) {
   check_output(arguments, shares);
   RunOptions options;
   options.mode = start_mode(arguments);
-  merge_shards(arguments.out, shares, options);
+  std::optional<Progress> progress;  // knows the number of pairs from the first report on
+  Index done_before = 0;
+  merge_shards(arguments.out, shares, options, [&](Index done, Index total) {
+    if (!progress) {
+      progress.emplace(progress_style(arguments.quiet), total, done);
+    } else {
+      progress->advance(done - done_before);
+    }
+    done_before = done;
+  });
+  progress.reset();
   if (!arguments.quiet) fmt::print("{}: merged {} shares\n", arguments.out, shares.size());
   return 0;
 }

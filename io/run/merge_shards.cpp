@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "engine/core/errors.hpp"
 #include "io/run/content_hash.hpp"
@@ -93,15 +94,44 @@ class Unpacked {
   TileResult result_;
 };
 
+class MergeProgress {
+ public:
+  using Report = std::function<void(Index, Index)>;
+
+  MergeProgress(const TilePlan& plan, const std::vector<Index>& tiles_to_do, const Report& report)
+      : plan_(plan), report_(report) {
+    for (const Tile& tile : plan.tiles) total_ += plan.num_pairs(tile);
+    done_ = total_;
+    for (const Index t : tiles_to_do) done_ -= pairs_of(t);
+    if (report_) report_(done_, total_);
+  }
+
+  void advance(Index tile) {
+    done_ += pairs_of(tile);
+    if (report_) report_(done_, total_);
+  }
+
+ private:
+  Index pairs_of(Index tile) const {
+    return plan_.num_pairs(plan_.tiles[static_cast<std::size_t>(tile)]);
+  }
+
+  const TilePlan& plan_;
+  const Report& report_;
+  Index done_ = 0, total_ = 0;
+};
+
 }  // namespace
 
 void merge_shards(const std::string& out_path, const std::vector<std::string>& shard_paths,
-                  const RunOptions& options) {
+                  const RunOptions& options,
+                  const std::function<void(Index, Index)>& on_progress) {
   const std::vector<RunReader> shares = open_shares(shard_paths);
   RunOptions whole = options;
   whole.shard.reset();
   const RunSpec& spec = shares.front().spec();
   RunWriter writer(out_path, spec, whole);
+  MergeProgress progress(spec.plan, writer.tiles_to_do(), on_progress);
   auto share = shares.begin();
   for (const Index t : writer.tiles_to_do()) {
     while (share->tiles().empty() || share->tiles().back() < t) ++share;
@@ -112,6 +142,7 @@ void merge_shards(const std::string& out_path, const std::vector<std::string>& s
                       share->path(), t));
     const Unpacked tile(spec, spec.plan.tiles[static_cast<std::size_t>(t)], packed);
     writer.write(tile.result());
+    progress.advance(t);
   }
   writer.finish();
 }

@@ -1,6 +1,6 @@
 // Writes the result of a run to disk so that nothing is lost: the protocol of docs/file_format.md.
 //
-//   OUT.partial   an HDF5 file, complete in its structure from the first second, NaN until computed
+//   OUT.partial   an HDF5 file, complete in its structure from its first moment, NaN until computed
 //   OUT.journal   which tiles are on disk for sure, and their hashes; locked while a run is on
 //   OUT           appears by rename when every tile is there
 //
@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -91,7 +92,9 @@ std::uint64_t output_bytes(const RunSpec& spec, std::optional<Shard> shard = {})
 
 /// Merges shares into one file, tile by tile. Errors of RunWriter, and kPartMissing naming shares
 /// that are missing, double, foreign (what differs), unfinished or damaged.
+/// `on_progress(done, total)` [pairs] is called before the first tile and after each one.
 void merge_shards(const std::string& out_path, const std::vector<std::string>& shard_paths,
-                  const RunOptions& options = {});
+                  const RunOptions& options = {},
+                  const std::function<void(Index, Index)>& on_progress = {});
 
 }  // namespace gramtile

@@ -30,6 +30,37 @@ TEST_CASE("shares merge into the bytes of one run, for any number and order") {
   }
 }
 
+TEST_CASE("merging reports its progress in pairs, a resumed merge from what is there already") {
+  const TemporaryFolder folder;
+  const RunSpec spec = kernel_spec();
+  const std::vector<std::string> paths{folder.file("a"), folder.file("b")};
+  for (Index i = 0; i < 2; ++i) run(paths[static_cast<std::size_t>(i)], spec, for_shard(i, 2));
+  Index total_pairs = 0;
+  for (const Tile& tile : spec.plan.tiles) total_pairs += spec.plan.num_pairs(tile);
+  struct Stopped {};
+  std::vector<Index> reports;
+  const auto merge = [&](StartMode mode, std::size_t stop_after) {
+    reports.clear();
+    RunOptions options = with_mode(mode);
+    options.tiles_per_commit = 1;
+    options.queue_bytes = 1;  // the writer is at most a tile behind
+    merge_shards(folder.file("K.h5"), paths, options, [&](Index done, Index total) {
+      CHECK(total == total_pairs);
+      CHECK((reports.empty() || done > reports.back()));
+      reports.push_back(done);
+      if (reports.size() == stop_after) throw Stopped();
+    });
+  };
+  CHECK_THROWS_AS(merge(StartMode::kCreate, 60), Stopped);
+  CHECK(reports.front() == 0);
+  const Index reached = reports.back();
+  merge(StartMode::kResume, 0);
+  CHECK(reports.front() > 0);
+  CHECK(reports.front() <= reached);
+  CHECK(reports.back() == total_pairs);
+  CHECK(read_bytes(folder.file("K.h5")) == expected_bytes(spec));
+}
+
 TEST_CASE("more shares than tiles leave some empty, and still merge") {
   const TemporaryFolder folder;
   RunSpec spec = gradient_spec();
