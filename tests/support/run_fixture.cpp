@@ -226,9 +226,11 @@ std::vector<double> read_all(const hdf5::Dataset& dataset) {
   return values;
 }
 
-Index count_from_environment(const char* variable, Index normal) {
-  const char* text = std::getenv(variable);
-  return text == nullptr ? normal : static_cast<Index>(std::atoll(text));
+Index campaign_size(const char* variable, Index normal, Index when_long) {
+  const char* const text = std::getenv(variable);
+  if (text != nullptr) return static_cast<Index>(std::atoll(text));
+  const char* const is_long = std::getenv("GRAMTILE_LONG");
+  return is_long != nullptr && std::string(is_long) == "1" ? when_long : normal;
 }
 
 }  // namespace gramtile::test

@@ -1,6 +1,6 @@
 // Kills, power cuts and failing calls at every point of a run: nothing that was committed is lost,
-// and the resumed run ends in the same bytes. Numbers can be raised through the environment:
-// GRAMTILE_POWER_CUTS (600 in the long form), GRAMTILE_KILLS (200).
+// and the resumed run ends in the same bytes. GRAMTILE_LONG=1 makes 600 power cuts and 200 kills of
+// it; GRAMTILE_POWER_CUTS and GRAMTILE_KILLS set the numbers one by one.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -271,7 +271,7 @@ Index count_survivors(const RunSpec& spec, Index num_cuts, ProtocolFault fault) 
 }  // namespace
 
 TEST_CASE("whatever a power cut leaves of what was not synced, the run ends in identical bytes") {
-  const Index num_cuts = count_from_environment("GRAMTILE_POWER_CUTS", 100);
+  const Index num_cuts = campaign_size("GRAMTILE_POWER_CUTS", 100, 600);
   const Index kernel = count_survivors(kernel_spec(), num_cuts / 2, ProtocolFault::kNone);
   const Index gradient =
       count_survivors(gradient_spec(), num_cuts - num_cuts / 2, ProtocolFault::kNone);
@@ -281,7 +281,7 @@ TEST_CASE("whatever a power cut leaves of what was not synced, the run ends in i
 }
 
 TEST_CASE("a protocol with a planted fault does not survive the power cuts") {
-  const Index num_cuts = count_from_environment("GRAMTILE_POWER_CUTS", 60);
+  const Index num_cuts = campaign_size("GRAMTILE_POWER_CUTS", 60, 600);
   const std::pair<ProtocolFault, std::string> faults[] = {
       {ProtocolFault::kJournalBeforeData, "journal before data"},
       {ProtocolFault::kNoSyncOfData, "no sync of data"},
@@ -324,7 +324,7 @@ bool child_ends(const std::string& out, const RunSpec& spec, unsigned microsecon
 }  // namespace
 
 TEST_CASE("real kills at random moments lose nothing") {
-  const Index wanted = count_from_environment("GRAMTILE_KILLS", 20);
+  const Index wanted = campaign_size("GRAMTILE_KILLS", 20, 200);
   std::mt19937_64 random(11);
   Index kills = 0, runs = 0, identical = 0;
   for (; runs < 2 || (kills < wanted && runs < 4 * wanted); ++runs) {
