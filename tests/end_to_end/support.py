@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
+import types
 import unittest
 
 import h5py
@@ -17,6 +18,9 @@ BIN = pathlib.Path(os.environ.get("GRAMTILE_BIN", ROOT / "build" / "release" / "
 # The time of creation is stored in a file; fixed, two runs can be compared byte for byte.
 os.environ["SOURCE_DATE_EPOCH"] = "1700000000"
 LONG = os.environ.get("GRAMTILE_LONG") == "1"
+# MNIST's test images, where the checkout stands beside them.
+MNIST = pathlib.Path(os.environ.get("GRAMTILE_GOLDEN_DIR", ROOT.parent / "shared" / "golden")
+                     ).parent / "data" / "mnist"
 
 # Small and quick: 12×12 images, two convolutions.
 NETWORK = """{"layers": [
@@ -93,6 +97,25 @@ class CommandTest(unittest.TestCase):
         """Everything in self.dir, with contents."""
         return {str(p.relative_to(self.dir)): p.read_bytes()
                 for p in sorted(self.dir.rglob("*")) if p.is_file()}
+
+
+class Measured:
+    """Runs commands in `folder` with their time [s] and their peak of resident memory [MiB]."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+        script = pathlib.Path(__file__).parent / "measured.py"
+        self.process = subprocess.Popen(["/usr/bin/python3", "-S", "-E", str(script)], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def run(self, name, *arguments):
+        line = json.dumps({"command": command(name, *arguments), "folder": self.folder})
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return types.SimpleNamespace(**json.loads(self.process.stdout.readline()))
+
+    def close(self):
+        self.process.communicate()
 
 
 def relative_error(actual, expected):
