@@ -3,11 +3,12 @@
 Mounting a small tmpfs needs root; without it those tests are skipped and say so."""
 
 import os
-import pathlib
+import signal
 import subprocess
-import unittest
+import time
 
 import h5py
+import numpy as np
 
 from support import CommandTest, command, main
 
@@ -51,6 +52,38 @@ class DiskTest(CommandTest):
         with h5py.File(disk / "k.h5") as f:
             self.assertEqual(f["Kxx"].shape, (300, 300))
         self.assertEqual([p.name for p in disk.iterdir()], ["k.h5"])
+
+    def test_a_disk_that_fills_up_during_a_run_ends_it_and_loses_nothing(self):
+        """The matrix has its space from the start; the journal grows, and finds none."""
+        with h5py.File(self.dir / "u.h5", "w") as file:
+            file["U"] = np.random.default_rng(1).standard_normal((300, 2))
+        self.images("train.npy", 300, seed=1, shape=(1, 28, 28))
+        common = ["--network", "convnet-gp", "--train", "train.npy", "--tile", "8", "--dtype", "float64",
+                  "--threads", "1", "--quiet"]
+        disk = self.mount("4m")
+        for arguments in (["kernel-build", *common],
+                          ["kernel-grad", *common, "--upstream-factors", "u.h5:/U", "u.h5:/U"]):
+            with self.subTest(command=arguments[0]):
+                self.run_command(*arguments, "--out", "whole.h5", "--overwrite")
+                process = subprocess.Popen(command(*arguments, "--out", "disk/k.h5"), cwd=self.dir,
+                                           stderr=subprocess.PIPE, text=True)
+                while not (disk / "k.h5.journal").exists():
+                    self.assertIsNone(process.poll())
+                    time.sleep(0.001)
+                process.send_signal(signal.SIGSTOP)
+                free = os.statvfs(disk)
+                (disk / "filler").write_bytes(bytes(free.f_bavail * free.f_frsize))
+                process.send_signal(signal.SIGCONT)
+                _, error = process.communicate(timeout=120)
+                print(f"\n{error.strip()}")
+                self.assertEqual(process.returncode, 28, error)
+                self.assertEqual(len(error.splitlines()), 1)
+                self.assertRegex(error, r"disk/k\.h5\.journal.*\d+ bytes")
+                (disk / "filler").unlink()
+                self.run_command(*arguments, "--out", "disk/k.h5", "--resume")
+                self.assertEqual((disk / "k.h5").read_bytes(), (self.dir / "whole.h5").read_bytes())
+                self.assertEqual([p.name for p in disk.iterdir()], ["k.h5"])
+                (disk / "k.h5").unlink()
 
     def test_a_read_only_file_system(self):
         disk = self.mount("1m")

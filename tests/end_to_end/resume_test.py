@@ -124,12 +124,38 @@ class ResumeTest(CommandTest):
         pixels = np.load(self.dir / "train.npy")
         pixels[7, 0, 3, 4] += 1
         np.save(self.dir / "other.npy", pixels)
-        for words, arguments in [(["train"], changed("train.npy", "other.npy")),
+        before = self.files()
+        for words, arguments in [(["pixels of train"], changed("train.npy", "other.npy")),
                                  (["network"], changed("convnet-gp", "residual-cnn-gp")),
-                                 (["tile"], changed("16", "32")),
-                                 (["data type"], changed("float64", "float32"))]:
+                                 (["tile size (16, now 32)"], changed("16", "32")),
+                                 (["data type (float64, now float32)"], changed("float64", "float32"))]:
             with self.subTest(words=words):
                 self.assert_fails(12, words, *arguments, "--out", "out.h5", "--resume")
+        self.assertEqual(self.files(), before)
+
+    def test_resume_refuses_other_labels_and_parameters_by_name(self):
+        pixels, labels = np.load(self.dir / "train.npy"), np.arange(500) % 10
+        np.savez(self.dir / "train.npz", X=pixels, y=labels)
+        one = ('{"layers": [{"type": "conv2d", "kernel_size": 7, "var_bias": 0.3}, {"type": "relu"}, '
+               '{"type": "conv2d", "kernel_size": 28, "padding": 0}]}')
+        self.write("net.json", one)
+        build = ["kernel-build", "--network", "net.json", "--train", "train.npz", "--tile", "8",
+                 "--threads", "1", "--dtype", "float64", "--quiet", "--out", "out.h5"]
+        process = subprocess.Popen(command(*build), cwd=self.dir)
+        self.wait_for("out.h5.journal")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        before = (self.dir / "out.h5.journal").read_bytes()
+        labels[[3, 4]] = labels[[4, 3]]
+        np.savez(self.dir / "train.npz", X=pixels, y=labels)
+        self.assert_fails(12, ["labels of train"], *build, "--resume")
+        labels[[3, 4]] = labels[[4, 3]]
+        np.savez(self.dir / "train.npz", X=pixels, y=labels)
+        self.write("net.json", one.replace("0.3", "0.31"))
+        self.assert_fails(12, ["parameter conv0.var_bias (0.3, now 0.31)"], *build, "--resume")
+        self.write("net.json", one)
+        self.assertEqual((self.dir / "out.h5.journal").read_bytes(), before)
+        self.run_command(*build, "--resume")
 
     def test_resume_of_a_finished_run_changes_nothing(self):
         self.run_command(*BUILD, "--out", "out.h5")
@@ -144,16 +170,58 @@ class ResumeTest(CommandTest):
         _, err = first.communicate(timeout=60)
         self.assertEqual(first.returncode, 0, err)
 
+    def test_a_signal_at_any_moment_commits_within_2_s_and_the_tile_in_hand(self):
+        rng = random.Random(13)
+        for arguments in (BUILD, self.grad()):
+            expected = self.undisturbed(arguments)
+            # Generous: the time of all tiles of both threads over their number.
+            tile_seconds = 2 * self.seconds / 528
+            signals, slowest = 0, 0
+            while signals < (50 if LONG else 10):
+                threads = rng.randint(1, 4)
+                process = self.start(arguments, "--resume", "--threads", str(threads))
+                time.sleep(rng.uniform(0, self.seconds / 2))
+                number = rng.choice((signal.SIGINT, signal.SIGTERM))
+                sent = time.monotonic()
+                process.send_signal(number)
+                _, err = process.communicate(timeout=60)
+                seconds = time.monotonic() - sent
+                if process.returncode == 0:  # it was done just before
+                    self.assertEqual(self.out.read_bytes(), expected)
+                    self.out.unlink()
+                    continue
+                signals, slowest = signals + 1, max(slowest, seconds)
+                self.assertLess(seconds, 2 + threads * tile_seconds)
+                # A signal that comes before the run has begun ends the command as it ends any other.
+                if "interrupted" in err:
+                    self.assertEqual(process.returncode, 128 + number)
+                    self.assertRegex(err, r"continue with: .*--resume")
+                else:
+                    self.assertEqual(process.returncode, -number, err)
+            self.run_command(*arguments, "--resume", "--out", "out.h5")
+            self.assertEqual(self.out.read_bytes(), expected)
+            self.out.unlink()
+            print(f"\n{arguments[0]}: {signals} signals at random moments, the slowest answer took"
+                  f" {slowest:.2f} s, a tile {tile_seconds:.3f} s; identical at the end")
+
     def test_a_second_ctrl_c_ends_at_once(self):
-        process = self.start(BUILD, "--threads", "1")
-        self.wait_for("out.h5.journal")
-        process.send_signal(signal.SIGSTOP)  # so that both are there before the first is answered
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
-        process.send_signal(signal.SIGCONT)
-        process.communicate(timeout=5)
-        self.assertIn(process.returncode, (130, 143))
+        # One tile of many seconds: the first signal has to wait for it.
+        slow = ["residual-cnn-gp" if a == "convnet-gp" else "512" if a == "16" else a for a in BUILD]
+        for second, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            process = self.start(slow, "--threads", "1", "--overwrite")
+            self.wait_for("out.h5.journal")
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+            self.assertIsNone(process.poll(), "the tile was done too soon for this test")
+            sent = time.monotonic()
+            process.send_signal(second)
+            process.communicate(timeout=60)
+            seconds = time.monotonic() - sent
+            print(f"\na second signal ended the command after {seconds:.3f} s")
+            self.assertEqual(process.returncode, code)
+            self.assertLess(seconds, 0.5)
+            self.assertFalse(self.out.exists())
 
 
 if __name__ == "__main__":

@@ -38,13 +38,15 @@ class ShardsTest(CommandTest):
 
     def test_merged_shares_have_the_bytes_of_one_run(self):
         for kind, arguments in self.runs.items():
-            whole = self.run_to(arguments, "whole.h5", "--overwrite")
+            whole, identical = self.run_to(arguments, "whole.h5", "--overwrite"), []
             for count in (1, 2, 3, 7):
                 with self.subTest(kind=kind, shares=count):
                     names = self.shares(arguments, count)
                     random.Random(count).shuffle(names)
                     self.run_command("kernel-merge", "--out", "merged.h5", "--overwrite", *names)
                     self.assertEqual((self.dir / "merged.h5").read_bytes(), whole)
+                    identical.append(str(count))
+            print(f"\n{kind}: {', '.join(identical)} shares merged, each time the bytes of one run")
 
     def test_more_shares_than_tiles(self):
         whole = self.run_to(self.runs["build"], "whole.h5")
@@ -53,9 +55,20 @@ class ShardsTest(CommandTest):
         self.assertEqual((self.dir / "merged.h5").read_bytes(), whole)
 
     def test_a_missing_share_is_named(self):
-        names = self.shares(self.runs["build"], 3)
-        self.assert_fails(13, ["1/3"], "kernel-merge", "--out", "m.h5", names[0], names[2])
-        self.assertFalse((self.dir / "m.h5").exists())
+        for kind, arguments in self.runs.items():
+            for count in (2, 3, 7):
+                names = self.shares(arguments, count)
+                for r in range(count):
+                    with self.subTest(kind=kind, missing=f"{r}/{count}"):
+                        line = self.assert_fails(13, [f"share {r}/{count}"], "kernel-merge", "--out",
+                                                 "m.h5", *names[:r], *names[r + 1:])
+                        self.assertEqual(line.count(f"/{count}"), 1, "another one is named too")
+                        self.assertFalse((self.dir / "m.h5").exists())
+
+    def test_a_file_that_is_not_there_is_named(self):
+        names = self.shares(self.runs["gradient"], 2)
+        (self.dir / names[1]).unlink()
+        self.assert_fails(13, [names[1], "No such file"], "kernel-merge", "--out", "m.h5", *names)
 
     def test_a_share_given_twice_is_named(self):
         names = self.shares(self.runs["build"], 2)
