@@ -43,33 +43,45 @@ class ResumeTest(CommandTest):
         return subprocess.Popen(command(*arguments, "--out", "out.h5", *more), cwd=self.dir, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
+    def num_committed(self):
+        """Tiles in the journal: magic, length, text, check; then 32 bytes a tile."""
+        try:
+            data = (self.dir / "out.h5.journal").read_bytes()
+        except FileNotFoundError:
+            return 0
+        return (len(data) - 24 - int.from_bytes(data[8:16], "little")) // 32
+
     def run_with_kills(self, arguments, rng):
-        """Kills the run at random moments until it gets through. Returns the number of kills."""
-        kills = 0
+        """Kills the run at random moments until it gets through. Returns the number of kills, and of
+        those that found some tiles committed."""
+        kills = midway = 0
         longest = self.seconds
         while True:
             process = self.start(arguments, "--resume", "--threads", str(rng.randint(1, 4)))
             try:
                 out, err = process.communicate(timeout=rng.uniform(0, longest))
                 self.assertEqual(process.returncode, 0, err)
-                return kills
+                return kills, midway
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
                 process.communicate()
                 kills += 1
+                midway += self.num_committed() > 0
                 longest *= 1.05  # so that an end is certain
 
     def check_kills(self, arguments, wanted):
         expected = self.undisturbed(arguments)
         rng = random.Random(7)
-        kills = runs = 0
+        kills = midway = runs = 0
         while kills < wanted:
-            kills += self.run_with_kills(arguments, rng)
-            runs += 1
+            more, more_midway = self.run_with_kills(arguments, rng)
+            kills, midway, runs = kills + more, midway + more_midway, runs + 1
             self.assertEqual(self.out.read_bytes(), expected)
             self.assertEqual([n for n in self.files() if n.startswith("out.h5.")], [])
             self.out.unlink()
-        print(f"{kills} kills over {runs} runs, {runs} of {runs} files identical")
+        print(f"{kills} kills over {runs} runs, {midway} with tiles committed: {runs} of {runs} files "
+              "identical")
+        self.assertGreater(midway, wanted // 4)
 
     def test_a_build_killed_at_random_moments_ends_with_the_same_bytes(self):
         self.check_kills(BUILD, 200 if LONG else 20)
