@@ -27,8 +27,8 @@ constexpr std::size_t kMaxStringBytes = std::size_t{1} << 16;
                   cause.empty() ? problem : problem + " (HDF5: " + cause + ")");
 }
 
-/// The library says "unable to open file" for everything. What the system refuses is told apart from
-/// what is no HDF5 file; a named pipe must be refused, not waited for.
+/// The library says "unable to open file" for everything. What the system refuses is told apart
+/// from what is no HDF5 file; a named pipe must be refused, not waited for.
 void check_can_be_opened(const std::string& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) throw IoError(path, "open", errno);
@@ -45,8 +45,8 @@ herr_t refuse_external_link(const char*, const char*, const char*, const char*, 
   return -1;
 }
 
-/// Access properties that do not follow links out of the file, but set `met_one`, which must live as
-/// long. Dataset access contains link access.
+/// Access properties that do not follow links out of the file, but set `met_one`, which must live
+/// as long. Dataset access contains link access.
 Handle inside_this_file(bool& met_one) {
   Handle access(H5Pcreate(H5P_DATASET_ACCESS), H5Pclose);
   H5Pset_elink_cb(access.id(), refuse_external_link, &met_one);

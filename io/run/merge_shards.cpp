@@ -124,8 +124,7 @@ class MergeProgress {
 }  // namespace
 
 void merge_shards(const std::string& out_path, const std::vector<std::string>& shard_paths,
-                  const RunOptions& options,
-                  const std::function<void(Index, Index)>& on_progress) {
+                  const RunOptions& options, const std::function<void(Index, Index)>& on_progress) {
   const std::vector<RunReader> shares = open_shares(shard_paths);
   RunOptions whole = options;
   whole.shard.reset();

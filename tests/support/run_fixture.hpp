@@ -79,7 +79,8 @@ std::vector<double> read_all(const hdf5::Dataset& dataset);
 Error error_of(const std::function<void()>& action);
 bool mentions(const Error& error, const std::string& text);
 
-/// `normal`; in the long form (GRAMTILE_LONG=1) `when_long`; the number in `variable`, when it is set.
+/// `normal`; in the long form (GRAMTILE_LONG=1) `when_long`; the number in `variable`, when it is
+/// set.
 Index campaign_size(const char* variable, Index normal, Index when_long);
 
 }  // namespace gramtile::test

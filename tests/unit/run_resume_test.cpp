@@ -114,7 +114,8 @@ TEST_CASE("what a creation that was cut short left behind is in nobody's way") {
   }
 }
 
-TEST_CASE("OUT.partial can be opened from the moment that it exists, whenever a creation is killed") {
+TEST_CASE(
+    "OUT.partial can be opened from the moment that it exists, whenever a creation is killed") {
   const RunSpec spec = kernel_spec();
   Index seen = 0, opened = 0;
   for (Index k = 1;; ++k) {
@@ -135,8 +136,8 @@ TEST_CASE("OUT.partial can be opened from the moment that it exists, whenever a 
   }
   CHECK(seen > 0);
   CHECK(opened == seen);
-  MESSAGE("a creation killed at each of its calls: OUT.partial was there ", seen, " times, ", opened,
-          " times it could be read");
+  MESSAGE("a creation killed at each of its calls: OUT.partial was there ", seen, " times, ",
+          opened, " times it could be read");
 }
 
 TEST_CASE("a second writer is refused while the first is on") {
