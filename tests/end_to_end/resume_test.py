@@ -217,8 +217,13 @@ class ResumeTest(CommandTest):
                   f" {slowest:.2f} s, a tile {tile_seconds:.3f} s; identical at the end")
 
     def test_a_second_ctrl_c_ends_at_once(self):
-        # One tile of many seconds: the first signal has to wait for it.
-        slow = ["residual-cnn-gp" if a == "convnet-gp" else "512" if a == "16" else a for a in BUILD]
+        # One large tile, many seconds long: the first signal has to wait for it.
+        self.images("large.npy", 2048)
+        self.write("deep.json", """{"layers": [{"type": "repeat", "times": 30, "layers": [
+            {"type": "conv2d", "kernel_size": 3, "var_weight": 2}, {"type": "relu"}]},
+            {"type": "conv2d", "kernel_size": 12, "padding": 0}]}""")
+        slow = ["kernel-build", "--network", "deep.json", "--train", "large.npy", "--tile", "2048",
+                "--dtype", "float64"]
         for second, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
             process = self.start(slow, "--threads", "1", "--overwrite")
             self.wait_for("out.h5.journal")
