@@ -88,7 +88,7 @@ struct ReluAdjoint {
   T* next_rows;             // its row buffers, from pixel 0 on
   Index next_row_size;      // elements between them
   SafeWeight<T> weight;
-  Index width;
+  Index width, height;
   T* bend;                                     // [pixel][lane]
   T* row_bend;                                 // [pixel], and
   T* group;                                    // kGroupRows rows: kAccumulate only
@@ -96,7 +96,7 @@ struct ReluAdjoint {
 
   template <int G>
   HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
-    constexpr int N = HWY_MIN(G, kTogether);
+    constexpr int N = HWY_MIN(G, kTogether<T>);
     HWY_UNROLL(4)
     for (int q = 0; q < G; q += N) {
       V t[N];
@@ -148,6 +148,10 @@ struct ReluAdjoint {
     if (kAccumulate) {
       AddLaneSums(d, group + y % kGroupRows * width * n, rows * width, row_bend + y * width);
     }
+    // Above the map: the relu's that comes next on the way back, if its map has the same size.
+    const Index ahead = y + kRowsAhead < height ? y + kRowsAhead : y + kRowsAhead - 2 * height;
+    operands.PrefetchRow(ahead * width, rows * width);
+    if (kAccumulate) PrefetchLines(row_bend, ahead * width, rows * width);
     if (next != nullptr) next->Rows(y, rows);
   }
   HWY_INLINE void KeepTotals(const ReluAdjoint& original) const {
@@ -255,6 +259,7 @@ class ReversePairStep {
         row,
         SafeWeight<T>(step.forward.weight),
         step.forward.input.width,
+        step.forward.input.height,
         b_.bend,
         b_.row_bend,
         b_.group,

@@ -37,7 +37,7 @@ struct ReluIntoNext {
 
   template <int G>
   HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
-    constexpr int N = HWY_MIN(G, kTogether);
+    constexpr int N = HWY_MIN(G, kTogether<T>);
     const Index lanes = static_cast<Index>(hn::Lanes(d));
     const Index first = y * width + x;
     V values[G];
@@ -70,7 +70,10 @@ struct ReluIntoNext {
       }
     }
   }
-  HWY_INLINE void Rows(Index y, Index rows) const { next.Rows(y, rows); }
+  HWY_INLINE void Rows(Index y, Index rows) const {
+    relu.PrefetchRow((y + kRowsAhead) * width, rows * width);  // behind the map: the next relu's
+    next.Rows(y, rows);
+  }
   HWY_INLINE void KeepTotals(const ReluIntoNext&) const {}
 };
 

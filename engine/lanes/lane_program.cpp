@@ -365,7 +365,6 @@ class Compiler {
     }
     result_.slot_pixels += largest_offset_ + 1;  // 1 keeps slots off the same cache sets
     for (const LaneStep& step : result_.steps) {
-      if (step.pointwise() && !keep_values_) continue;
       const WindowGeometry& g = step.geometry;
       const Index width = std::max(step.output.width, step.input.width) + 4;
       result_.row_vectors =

@@ -27,10 +27,10 @@ template <class T>
 inline constexpr T kTiny = sizeof(T) == 4 ? T(1e-30) : T(1e-290);
 
 // N pixels are computed in step, here and below: chains of dependent operations are long (12 × 4
-// cycles) against what a processor can look ahead, so neighbours are interleaved by hand. Two
-// everywhere; kTogether where sums come four rows at a time and registers are many.
-constexpr int kStep = 2;
-constexpr int kTogether = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+// cycles) against what a processor can look ahead, so neighbours are interleaved by hand. Four
+// where registers are many; double has so many coefficients that two are faster.
+template <class T>
+constexpr int kTogether = HWY_TARGET <= HWY_AVX3 && sizeof(T) == 4 ? 4 : 2;
 #define GRAMTILE_EACH(k) HWY_UNROLL(4) for (int k = 0; k < N; ++k)
 
 // y ≈ 1/√u to 2⁻¹⁴ for u ≥ kTiny. AVX-512's square root takes 12.5 cycles (float; 25 double) a

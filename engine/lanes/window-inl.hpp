@@ -237,8 +237,23 @@ HWY_INLINE void HandOverRow(D, const Consumer& consumer, Index y, Index width, c
   consumer.Rows(y, 1);
 }
 
-// Any geometry: kernel_size additions a sum and axis; rows outside the image are left out.
-template <class D, class Source, class Consumer>
+// Σ of the terms of one window along an axis that are inside it: terms first, first + dilation, …
+template <class D, class Term>
+HWY_INLINE hn::Vec<D> ClippedSum(D d, const WindowGeometry& g, Index first, Index extent,
+                                 const Term& term) {
+  hn::Vec<D> sum = hn::Zero(d);
+  const Index skip = first < 0 ? (-first + g.dilation - 1) / g.dilation : 0;
+  for (Index i = skip, x = first + skip * g.dilation; i < g.kernel_size && x < extent;
+       ++i, x += g.dilation) {
+    sum = hn::Add(sum, term(x));
+  }
+  return sum;
+}
+
+// Any geometry: kernel_size additions a sum and axis; rows outside the image are left out. K: the
+// kernel's size where it is known and nothing is dilated, else 0; windows inside the image then
+// take no more than their additions.
+template <int K, class D, class Source, class Consumer>
 void GeneralWindows(D d, const WindowJob<hn::TFromD<D>>& job, const Source& source,
                     const Consumer& consumer) {
   using T = hn::TFromD<D>;
@@ -247,34 +262,47 @@ void GeneralWindows(D d, const WindowJob<hn::TFromD<D>>& job, const Source& sour
   const WindowGeometry& g = job.geometry;
   const Index ring_rows = GeneralRingRows(g, job.input.height);
   const Index width = job.output.width;
+  const auto ring_row = [&](Index y) HWY_ATTR { return job.sums + y % ring_rows * width * lanes; };
+  const auto inside = [&](Index first, Index extent)
+                          HWY_ATTR { return K > 0 && first >= 0 && first + K <= extent; };
 
   Index produced = 0;
   for (Index oy = 0; oy < job.output.height; ++oy) {
     const Index first = oy * g.stride - g.pad_low;
     const Index needed = HWY_MIN(job.input.height, first + (g.kernel_size - 1) * g.dilation + 1);
     for (; produced < needed; ++produced) {
+      if (K == 1 && produced < first) continue;  // between windows
       source.Row(produced, job.row);
-      T* to = job.sums + (produced % ring_rows) * width * lanes;
+      T* to = ring_row(produced);
       for (Index ox = 0; ox < width; ++ox) {
         const Index x0 = ox * g.stride - g.pad_low;
-        V sum = hn::Zero(d);
-        const Index skip = x0 < 0 ? (-x0 + g.dilation - 1) / g.dilation : 0;
-        for (Index i = skip, x = x0 + skip * g.dilation; i < g.kernel_size && x < job.input.width;
-             ++i, x += g.dilation) {
-          sum = hn::Add(sum, hn::Load(d, job.row + x * lanes));
+        V sum;
+        if (inside(x0, job.input.width)) {
+          sum = hn::Load(d, job.row + x0 * lanes);
+          HWY_UNROLL(4)
+          for (int i = 1; i < K; ++i) sum = hn::Add(sum, hn::Load(d, job.row + (x0 + i) * lanes));
+        } else {
+          sum = ClippedSum(d, g, x0, job.input.width,
+                           [&](Index x) HWY_ATTR { return hn::Load(d, job.row + x * lanes); });
         }
         hn::Store(sum, d, to + ox * lanes);
       }
     }
-    const Index skip = first < 0 ? (-first + g.dilation - 1) / g.dilation : 0;
-    HandOverRow(d, consumer, oy, width, [&](Index x) HWY_ATTR {
-      V sum = hn::Zero(d);
-      for (Index i = skip, y = first + skip * g.dilation; i < g.kernel_size && y < job.input.height;
-           ++i, y += g.dilation) {
-        sum = hn::Add(sum, hn::Load(d, job.sums + ((y % ring_rows) * width + x) * lanes));
-      }
-      return sum;
-    });
+    if (inside(first, job.input.height)) {
+      const T* rows[HWY_MAX(K, 1)];
+      for (int i = 0; i < K; ++i) rows[i] = ring_row(first + i);
+      HandOverRow(d, consumer, oy, width, [&](Index x) HWY_ATTR {
+        V sum = hn::Load(d, rows[0] + x * lanes);
+        HWY_UNROLL(4)
+        for (int i = 1; i < K; ++i) sum = hn::Add(sum, hn::Load(d, rows[i] + x * lanes));
+        return sum;
+      });
+    } else {
+      HandOverRow(d, consumer, oy, width, [&](Index x) HWY_ATTR {
+        return ClippedSum(d, g, first, job.input.height,
+                          [&](Index y) HWY_ATTR { return hn::Load(d, ring_row(y) + x * lanes); });
+      });
+    }
   }
 }
 
@@ -313,7 +341,11 @@ HWY_INLINE void WindowSums(D d, const WindowJob<hn::TFromD<D>>& job, const Sourc
                            const Consumer& consumer) {
   const WindowGeometry& g = job.geometry;
   if (is_whole_window(g, job.input, job.output)) return WholeWindow(d, job, source, consumer);
-  if (!is_unit_window(g)) return GeneralWindows(d, job, source, consumer);
+  if (!is_unit_window(g)) {
+    if (g.dilation == 1 && g.kernel_size == 1) return GeneralWindows<1>(d, job, source, consumer);
+    if (g.dilation == 1 && g.kernel_size == 3) return GeneralWindows<3>(d, job, source, consumer);
+    return GeneralWindows<0>(d, job, source, consumer);
+  }
   if (g.kernel_size == 2) return UnitWindows<2>(d, job, source, consumer);
   if (g.kernel_size == 3) return UnitWindows<3>(d, job, source, consumer);
   if (g.kernel_size == 4) return UnitWindows<4>(d, job, source, consumer);

@@ -63,23 +63,24 @@ class TileGradient {
     auto workspace = workspaces_.borrow();
     const Index lanes = simd::kernels<T>().lanes;
     const Index stop = std::min((group + 1) * kGroupColumns, num_columns_);
-    for (Index first = group * kGroupColumns; first < stop; first += lanes) {
-      run_pack(group, first, *workspace);
+    // A strip's rows stay in the outer caches while pack after pack is computed.
+    for (Index start = 0; start < num_rows_; start += kStripRows) {
+      for (Index first = group * kGroupColumns; first < stop; first += lanes) {
+        run_strip(group, start, first, *workspace);
+      }
     }
   }
 
-  void run_pack(Index group, Index first, DerivativeWorkspace<T>& w) {
+  void run_strip(Index group, Index start, Index first, DerivativeWorkspace<T>& w) {
     const Index lanes = simd::kernels<T>().lanes;
     const Index count = std::min(lanes, num_columns_ - first);
-    for (Index start = 0; start < num_rows_; start += kStripRows) {
-      if (tile_.triangle && first + count <= start + 1) break;
-      std::fill_n(w.bend.data(), maps_ * lanes, T(0));
-      for (Index row = start; row < std::min(start + kStripRows, num_rows_); ++row) {
-        if (tile_.triangle && first + count <= row + 1) break;
-        run_pairs(group, row, first, count, w);
-      }
-      add_column_bend(first, count, w);
+    if (tile_.triangle && first + count <= start + 1) return;
+    std::fill_n(w.bend.data(), maps_ * lanes, T(0));
+    for (Index row = start; row < std::min(start + kStripRows, num_rows_); ++row) {
+      if (tile_.triangle && first + count <= row + 1) break;
+      run_pairs(group, row, first, count, w);
     }
+    add_column_bend(first, count, w);
   }
 
   /// One row image against one pack: forwards, and backwards unless nothing depends on it.

@@ -81,9 +81,10 @@ void compute_tile_jacobian(const TileOperands<T>& tile, const ReverseProgram& pr
   const Index num_rows = tile.rows.examples.size(), num_columns = tile.columns.examples.size();
   const Index lanes = simd::kernels<T>().lanes;
   const Index chunks = (num_rows + kStripRows - 1) / kStripRows;
-  executor.for_each(num_packs<T>(num_columns) * chunks, [&](Index number) {
+  const Index packs = num_packs<T>(num_columns);
+  executor.for_each(packs * chunks, [&](Index number) {
     auto workspace = workspaces.borrow();
-    const Index first = number / chunks * lanes, start = number % chunks * kStripRows;
+    const Index first = number % packs * lanes, start = number / packs * kStripRows;
     for (Index row = start; row < std::min(start + kStripRows, num_rows); ++row) {
       if (tile.triangle && std::min(first + lanes, num_columns) <= row + 1) break;
       run_pack(tile, program, row, first, *workspace, kernel, jacobian);

@@ -7,16 +7,16 @@
 namespace gramtile {
 namespace {
 
-/// Packs of columns × chunks of rows, numbered pack-major.
+/// Packs of columns × chunks of rows, numbered chunk by chunk: a chunk's rows stay in the outer
+/// caches while pack after pack is computed.
 struct Strip {
   Index pack;
   Range rows;
 };
 
-Strip strip_at(Index number, Index num_rows) {
-  const Index chunks = (num_rows + kStripRows - 1) / kStripRows;
-  const Index start = number % chunks * kStripRows;
-  return {number / chunks, {start, std::min(start + kStripRows, num_rows)}};
+Strip strip_at(Index number, Index num_packs, Index num_rows) {
+  const Index start = number / num_packs * kStripRows;
+  return {number % num_packs, {start, std::min(start + kStripRows, num_rows)}};
 }
 
 template <class T>
@@ -54,9 +54,10 @@ void compute_tile_kernel(const TileOperands<T>& tile, Executor& executor,
                          WorkspacePool<LaneWorkspace<T>>& workspaces, std::span<T> kernel) {
   const Index num_rows = tile.rows.examples.size();
   const Index chunks = (num_rows + kStripRows - 1) / kStripRows;
-  executor.for_each(num_packs<T>(tile.columns.examples.size()) * chunks, [&](Index number) {
+  const Index packs = num_packs<T>(tile.columns.examples.size());
+  executor.for_each(packs * chunks, [&](Index number) {
     auto workspace = workspaces.borrow();
-    compute_strip(tile, strip_at(number, num_rows), *workspace, kernel);
+    compute_strip(tile, strip_at(number, packs, num_rows), *workspace, kernel);
   });
   if (tile.triangle) mirror_triangle<T>(tile.rows.diagonal, kernel);
 }

@@ -12,7 +12,7 @@ namespace gramtile {
 
 /// Rows of a strip: long enough to use a pack's maps while they are in L2, short enough that one
 /// tile occupies many threads. Part of the summation order of gradients; not to depend on threads.
-inline constexpr Index kStripRows = 64;
+inline constexpr Index kStripRows = 128;
 
 /// The two blocks of a tile. `triangle`: a diagonal tile of a symmetric matrix, where rows and
 /// columns are the same examples.
