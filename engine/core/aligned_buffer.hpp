@@ -3,11 +3,15 @@
 
 #include <cstddef>
 #include <cstdlib>
-#include <cstring>
 #include <new>
 #include <utility>
 
 namespace gramtile {
+
+/// `bytes` zeros, a multiple of 128, at an address that is one; to be freed. From 4 MiB on in large
+/// pages where the system has them: a tenth of the page faults' time, and fewer misses of the
+/// address translation. Throws std::bad_alloc.
+void* allocate_zeros(std::size_t bytes);
 
 /// An owning array of trivially copyable T, aligned to 128 bytes. Moves, does not copy.
 template <class T>
@@ -21,9 +25,7 @@ class AlignedBuffer {
     if (size == 0) return;
     if (size > (std::size_t{1} << 62) / sizeof(T)) throw std::bad_alloc();
     const std::size_t bytes = (size * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
-    data_ = static_cast<T*>(std::aligned_alloc(kAlignment, bytes));
-    if (data_ == nullptr) throw std::bad_alloc();
-    std::memset(static_cast<void*>(data_), 0, bytes);
+    data_ = static_cast<T*>(allocate_zeros(bytes));
   }
   AlignedBuffer(AlignedBuffer&& other) noexcept { swap(other); }
   AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
