@@ -108,7 +108,7 @@ struct ReluAdjoint {
   template <int N>
   HWY_INLINE void Pixels(Index y, Index x, Index rows, V (&a)[N]) const {
     const Index n = static_cast<Index>(hn::Lanes(d)), first = y * width + x;
-    V xy[N], sx[N], sy[N], half_inverse[N], slope[N], b[N];
+    V xy[N], sx[N], sy[N], half_inverse[N], b[N];
     GRAMTILE_EACH(k) {
       const Index i = first + (k < rows ? k : 0) * width, at = i * n;
       half_inverse[k] = hn::Mul(hn::Set(d, operands.row_half_inverse[i]),
@@ -117,10 +117,8 @@ struct ReluAdjoint {
       sx[k] = hn::Set(d, operands.row_root[i]);
       sy[k] = hn::Load(d, operands.column_root + at);
     }
-    TwiceReluDerivative<kNonneg>(d, xy, sx, sy, half_inverse, slope, b);
     GRAMTILE_EACH(k) a[k] = hn::Mul(a[k], hn::Set(d, weight.factor));
-    GRAMTILE_EACH(k) b[k] = hn::Mul(a[k], b[k]);
-    GRAMTILE_EACH(k) a[k] = hn::Mul(a[k], slope[k]);
+    MultiplyByDerivative<kNonneg>(d, xy, sx, sy, half_inverse, a, b);
     GRAMTILE_EACH(k) {
       if (k >= rows) continue;
       slope_sum = hn::MulAdd(xy[k], a[k], slope_sum);
@@ -139,14 +137,23 @@ struct ReluAdjoint {
       } else {
         adjoint.Put(d, at, a[k]);
       }
-      if (kAccumulate) hn::Store(b[k], d, group + ((y + k) % kGroupRows * width + x) * n);
+      if (kAccumulate && !(kMergesLanes<D> && N == kGroupRows)) {
+        hn::Store(b[k], d, group + ((y + k) % kGroupRows * width + x) * n);
+      }
       hn::Store(kAccumulate ? hn::Add(b[k], hn::Load(d, bend + at)) : b[k], d, bend + at);
+    }
+    if constexpr (kAccumulate && kMergesLanes<D> && N == kGroupRows) {
+      hn::Store(MergeLanes(d, b), d, group + x * n);
     }
   }
   HWY_INLINE void Rows(Index y, Index rows) const {
     const Index n = static_cast<Index>(hn::Lanes(d));
-    if (kAccumulate) {
-      AddLaneSums(d, group + y % kGroupRows * width * n, rows * width, row_bend + y * width);
+    if constexpr (kAccumulate) {
+      if (kMergesLanes<D> && rows == kGroupRows) {
+        AddMergedLaneSums(d, group, width, row_bend + y * width);
+      } else {
+        AddLaneSums(d, group + y % kGroupRows * width * n, rows * width, row_bend + y * width);
+      }
     }
     // Above the map: the relu's that comes next on the way back, if its map has the same size.
     const Index ahead = y + kRowsAhead < height ? y + kRowsAhead : y + kRowsAhead - 2 * height;

@@ -19,60 +19,109 @@ HWY_INLINE double LaneSum(D d, hn::Vec<D> v) {
   return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, v)));
 }
 
-// sums[i] += sum over lanes of vectors[i], i < count. One at a time costs 8 to 10 instructions a
-// vector on AVX-512; 16 floats at a time, halving as they are merged, 3.
+// 16 floats: sums over the lanes of several vectors are taken together, halving as they are merged,
+// 3 instructions a vector where one at a time takes 8 to 10.
+template <class D>
+constexpr bool kMergesLanes = HWY_TARGET <= HWY_AVX3 && sizeof(hn::TFromD<D>) == 4;
+
+#if HWY_TARGET <= HWY_AVX3
+// Block k of the result: four partial sums of vectors[k].
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V MergeLanes(D, const V (&vectors)[4]) {
+  const auto halves = [](V a, V b) HWY_ATTR {  // 256 bits of a, 256 bits of b
+    return V{_mm512_add_ps(_mm512_shuffle_f32x4(a.raw, b.raw, 0x44),
+                           _mm512_shuffle_f32x4(a.raw, b.raw, 0xEE))};
+  };
+  const V a = halves(vectors[0], vectors[1]), b = halves(vectors[2], vectors[3]);
+  return V{_mm512_add_ps(_mm512_shuffle_f32x4(a.raw, b.raw, 0x88),
+                         _mm512_shuffle_f32x4(a.raw, b.raw, 0xDD))};
+}
+
+// Block k of the result: the sums of block k of merged[0] … merged[3].
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V SumBlocks(D, const V (&merged)[4]) {
+  const auto pairs = [](V a, V b) HWY_ATTR {  // within blocks: (a a b b)
+    return V{_mm512_add_ps(_mm512_shuffle_ps(a.raw, b.raw, 0x44),
+                           _mm512_shuffle_ps(a.raw, b.raw, 0xEE))};
+  };
+  const V a = pairs(merged[0], merged[1]), b = pairs(merged[2], merged[3]);
+  return V{
+      _mm512_add_ps(_mm512_shuffle_ps(a.raw, b.raw, 0x88), _mm512_shuffle_ps(a.raw, b.raw, 0xDD))};
+}
+#else
+// Never called: kMergesLanes is false.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V MergeLanes(D, const V (&vectors)[4]) {
+  return vectors[0];
+}
+#endif
+
+// sums[i] += sum over lanes of vectors[i], i < count.
 template <class D>
 HWY_NOINLINE void AddLaneSums(D d, const hn::TFromD<D>* vectors, Index count, hn::TFromD<D>* sums) {
   const Index n = static_cast<Index>(hn::Lanes(d));
   Index i = 0;
 #if HWY_TARGET <= HWY_AVX3
-  if constexpr (sizeof(hn::TFromD<D>) == 4) {
+  if constexpr (kMergesLanes<D>) {
     using V = hn::Vec<D>;
-    // Each level merges two vectors into one that holds half as many partial sums of each.
-    const auto halves = [&](V a, V b) HWY_ATTR {  // 256 bits of a, 256 bits of b
-      return V{_mm512_add_ps(_mm512_shuffle_f32x4(a.raw, b.raw, 0x44),
-                             _mm512_shuffle_f32x4(a.raw, b.raw, 0xEE))};
-    };
-    const auto quarters = [&](V a, V b) HWY_ATTR {  // blocks: a's two, b's two
-      return V{_mm512_add_ps(_mm512_shuffle_f32x4(a.raw, b.raw, 0x88),
-                             _mm512_shuffle_f32x4(a.raw, b.raw, 0xDD))};
-    };
-    const auto pairs = [&](V a, V b) HWY_ATTR {  // within blocks: (a a b b)
-      return V{_mm512_add_ps(_mm512_shuffle_ps(a.raw, b.raw, 0x44),
-                             _mm512_shuffle_ps(a.raw, b.raw, 0xEE))};
-    };
-    const auto singles = [&](V a, V b) HWY_ATTR {
-      return V{_mm512_add_ps(_mm512_shuffle_ps(a.raw, b.raw, 0x88),
-                             _mm512_shuffle_ps(a.raw, b.raw, 0xDD))};
-    };
-    // Sums of vectors i … i + 15, in order.
-    const auto sixteen = [&](const auto& load) HWY_ATTR {
-      V fours[4];
+    for (; i + 4 < count; i += 16) {  // up to 4 are cheaper one by one
+      const auto load = [&](Index k) HWY_ATTR {
+        return i + k < count ? hn::Load(d, vectors + (i + k) * n) : hn::Zero(d);
+      };
+      V merged[4];
       HWY_UNROLL(4)
       for (Index q = 0; q < 4; ++q) {
-        // Vectors q, 4 + q, 8 + q, 12 + q end in block 0, 1, 2, 3 of fours[q].
-        fours[q] = quarters(halves(load(q), load(4 + q)), halves(load(8 + q), load(12 + q)));
+        const V every_fourth[4] = {load(q), load(4 + q), load(8 + q), load(12 + q)};
+        merged[q] = MergeLanes(d, every_fourth);
       }
-      return singles(pairs(fours[0], fours[1]), pairs(fours[2], fours[3]));
-    };
-    const auto add = [&](V all, float* to)
-                         HWY_ATTR { hn::StoreU(hn::Add(hn::LoadU(d, to), all), d, to); };
-    for (; i + 16 <= count; i += 16) {
-      add(sixteen([&](Index k) HWY_ATTR { return hn::Load(d, vectors + (i + k) * n); }), sums + i);
+      float all[16];
+      hn::StoreU(SumBlocks(d, merged), d, all);
+      for (Index k = 0; k < HWY_MIN(16, count - i); ++k) sums[i + k] += all[k];
     }
-    if (i + 4 < count) {  // cheaper than one by one
-      float rest[16] = {};
-      add(sixteen([&](Index k) HWY_ATTR {
-            return i + k < count ? hn::Load(d, vectors + (i + k) * n) : hn::Zero(d);
-          }),
-          rest);
-      for (Index k = 0; i < count; ++i, ++k) sums[i] += rest[k];
-    }
+    i = HWY_MIN(i, count);
   }
 #endif
   for (; i < count; ++i) {
     sums[i] += hn::GetLane(hn::SumOfLanes(d, hn::Load(d, vectors + i * n)));
   }
+}
+
+// sums[k · width + x] += sum of block k of merged[x], k < 4, x < width: what MergeLanes left of
+// four rows.
+template <class D>
+HWY_NOINLINE void AddMergedLaneSums([[maybe_unused]] D d,
+                                    [[maybe_unused]] const hn::TFromD<D>* merged,
+                                    [[maybe_unused]] Index width,
+                                    [[maybe_unused]] hn::TFromD<D>* sums) {
+#if HWY_TARGET <= HWY_AVX3
+  if constexpr (kMergesLanes<D>) {
+    using V = hn::Vec<D>;
+    const Index n = static_cast<Index>(hn::Lanes(d));
+    for (Index x = 0; x < width; x += 4) {
+      const auto load = [&](Index i) HWY_ATTR {
+        return x + i < width ? hn::Load(d, merged + (x + i) * n) : hn::Zero(d);
+      };
+      const V columns[4] = {load(0), load(1), load(2), load(3)};
+      const V all = SumBlocks(d, columns);
+      if (x + 4 > width) {
+        float rest[16];
+        hn::StoreU(all, d, rest);
+        for (Index k = 0; k < 4; ++k) {
+          for (Index i = 0; x + i < width; ++i) sums[k * width + x + i] += rest[4 * k + i];
+        }
+        continue;
+      }
+      const __m128 blocks[4] = {_mm512_castps512_ps128(all.raw), _mm512_extractf32x4_ps(all.raw, 1),
+                                _mm512_extractf32x4_ps(all.raw, 2),
+                                _mm512_extractf32x4_ps(all.raw, 3)};
+      HWY_UNROLL(4)
+      for (Index k = 0; k < 4; ++k) {
+        float* const to = sums + k * width + x;
+        _mm_storeu_ps(to, _mm_add_ps(_mm_loadu_ps(to), blocks[k]));
+      }
+    }
+  }
+#endif
 }
 
 }  // namespace HWY_NAMESPACE

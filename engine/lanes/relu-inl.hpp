@@ -172,32 +172,32 @@ HWY_INLINE void TwiceRelu(D d, const V (&xy)[N], const V (&sx)[N], const V (&sy)
 //   slope = ∂f/∂xy = 1 − acos(c)/π,   bend = r √(1−c²) = 2π xx ∂f/∂xx = 2π yy ∂f/∂yy
 // One root serves both: with u = (1 − |c|)/2 and v = u − u², √(1−c²) = 2√v, and acos|c|/π = 2√v
 // q(2u). Where xx·yy = 0: slope ½ and bend 0, the convention of docs/mathematics.md.
+//
+// slope: holds T, becomes T · slope = T − (T · 2√v) · q. bend: T · bend.
 template <bool kNonneg, int N, class D, class V = hn::Vec<D>>
-HWY_INLINE void TwiceReluDerivative(D d, const V (&xy)[N], const V (&sx)[N], const V (&sy)[N],
-                                    const V (&half_inverse)[N], V (&slope)[N], V (&bend)[N]) {
+HWY_INLINE void MultiplyByDerivative(D d, const V (&xy)[N], const V (&sx)[N], const V (&sy)[N],
+                                     const V (&half_inverse)[N], V (&slope)[N], V (&bend)[N]) {
   using T = hn::TFromD<D>;
   constexpr bool kFloat = sizeof(T) == 4;
-  V u[N], root[N];
+  V u[N], root[N], q[N];
   GRAMTILE_EACH(k) u[k] = kNonneg ? xy[k] : hn::Abs(xy[k]);
   GRAMTILE_EACH(k) u[k] = hn::NegMulAdd(u[k], half_inverse[k], hn::Set(d, T(0.5)));
   GRAMTILE_EACH(k) u[k] = hn::Max(u[k], hn::Set(d, kTiny<T>));
   GRAMTILE_EACH(k) root[k] = hn::NegMulAdd(u[k], u[k], u[k]);
   TwiceRoot(d, root, root);
-  if constexpr (kFloat && kNonneg)
-    PolynomialOfTwice(d, polynomials::kAngleNonnegFloat, 1, u, slope);
-  if constexpr (kFloat && !kNonneg) PolynomialOfTwice(d, polynomials::kAngleFloat, 1, u, slope);
-  if constexpr (!kFloat && kNonneg)
-    PolynomialOfTwice(d, polynomials::kAngleNonnegDouble, 1, u, slope);
-  if constexpr (!kFloat && !kNonneg) PolynomialOfTwice(d, polynomials::kAngleDouble, 1, u, slope);
-  const V one = hn::Set(d, T(1));
-  if constexpr (kNonneg) {
-    GRAMTILE_EACH(k) slope[k] = hn::NegMulAdd(root[k], slope[k], one);
-  } else {
-    GRAMTILE_EACH(k) slope[k] = hn::Mul(root[k], slope[k]);  // acos|c|/π = 1 − acos(−|c|)/π
-    GRAMTILE_EACH(k)
-    slope[k] = hn::IfThenElse(hn::Lt(xy[k], hn::Zero(d)), slope[k], hn::Sub(one, slope[k]));
-  }
+  if constexpr (kFloat && kNonneg) PolynomialOfTwice(d, polynomials::kAngleNonnegFloat, 1, u, q);
+  if constexpr (kFloat && !kNonneg) PolynomialOfTwice(d, polynomials::kAngleFloat, 1, u, q);
+  if constexpr (!kFloat && kNonneg) PolynomialOfTwice(d, polynomials::kAngleNonnegDouble, 1, u, q);
+  if constexpr (!kFloat && !kNonneg) PolynomialOfTwice(d, polynomials::kAngleDouble, 1, u, q);
+  GRAMTILE_EACH(k) root[k] = hn::Mul(root[k], slope[k]);
   GRAMTILE_EACH(k) bend[k] = hn::Mul(root[k], hn::Mul(sx[k], sy[k]));
+  if constexpr (kNonneg) {
+    GRAMTILE_EACH(k) slope[k] = hn::NegMulAdd(root[k], q[k], slope[k]);
+  } else {
+    GRAMTILE_EACH(k) q[k] = hn::Mul(root[k], q[k]);  // acos|c|/π = 1 − acos(−|c|)/π
+    GRAMTILE_EACH(k)
+    slope[k] = hn::IfThenElse(hn::Lt(xy[k], hn::Zero(d)), q[k], hn::Sub(slope[k], q[k]));
+  }
 }
 
 }  // namespace HWY_NAMESPACE
