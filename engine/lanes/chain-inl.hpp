@@ -160,11 +160,6 @@ HWY_INLINE void ReverseChainStep(D d, const ReverseSteps& program, const Reverse
   add(kRawAddend, addend_sum);
 }
 
-template <class D>
-HWY_INLINE bool IsRelu(D, const ReverseStep& step) {
-  return step.forward.source == RowSource::kRelu || step.forward.source == RowSource::kReluNonneg;
-}
-
 // The chain of the pair's row image (kRow) or of its column images.
 template <bool kRow, class D>
 void ReversePairChainStep(D d, const ReverseSteps& program, const ReverseStep& step,
@@ -184,7 +179,7 @@ void ReversePairChainStep(D d, const ReverseSteps& program, const ReverseStep& s
   };
   if (step.forward.source == RowSource::kImages) {
     run(SquaredImage<D, kRow>{d, example, f.num_pixels, f.channels}, nullptr);
-  } else if (IsRelu(d, step)) {
+  } else if (reads_relu(step.forward)) {
     const T* root = example + (num_values + step.forward.map_offset) * lanes;
     run(Roots{d, root, root + f.num_map_pixels * lanes}, o.bend);
   } else {
@@ -232,7 +227,7 @@ void RunChain(D d, const ReverseSteps& program, const ChainOperands& o) {
       run(SquaredImage<D, false>{d, o.images, f.num_pixels, f.channels}, nullptr);
       continue;
     }
-    const bool bends = IsRelu(d, step) && o.bend != nullptr;
+    const bool bends = reads_relu(step.forward) && o.bend != nullptr;
     run(VectorMap<D>{d, o.slots + step.forward.input_slot * stride},
         bends ? o.bend + step.forward.map_offset * n : nullptr);
   }

@@ -326,9 +326,6 @@ class Compiler {
     }
   }
 
-  static bool sums_whole_map(const LaneStep& step) {
-    return !step.pointwise() && is_whole_window(step.geometry, step.input, step.output);
-  }
   static bool sums_along_x(const LaneStep& step) {
     return !step.pointwise() && !sums_whole_map(step) && is_unit_window(step.geometry);
   }
@@ -340,8 +337,7 @@ class Compiler {
 
   /// `next` reads nothing but the relu of what `step` puts out.
   static bool continues(const LaneStep& step, const LaneStep& next) {
-    const bool relu = next.source == RowSource::kRelu || next.source == RowSource::kReluNonneg;
-    return sums_along_x(step) && relu && next.input_slot == step.output_slot &&
+    return sums_along_x(step) && reads_relu(next) && next.input_slot == step.output_slot &&
            next.input_offset == step.output_offset && (sums_along_x(next) || sums_whole_map(next));
   }
 

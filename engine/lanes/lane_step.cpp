@@ -15,4 +15,12 @@ bool is_whole_window(const WindowGeometry& g, const MapShape& input, const MapSh
          g.kernel_size == input.height && g.kernel_size == input.width;
 }
 
+bool reads_relu(const LaneStep& step) {
+  return step.source == RowSource::kRelu || step.source == RowSource::kReluNonneg;
+}
+
+bool sums_whole_map(const LaneStep& step) {
+  return !step.pointwise() && is_whole_window(step.geometry, step.input, step.output);
+}
+
 }  // namespace gramtile

@@ -69,6 +69,12 @@ struct LaneStep {
   constexpr bool pointwise() const { return geometry == WindowGeometry{}; }
 };
 
+/// The step's source is the relu of a map.
+bool reads_relu(const LaneStep& step);
+
+/// The step's only window is the whole map.
+bool sums_whole_map(const LaneStep& step);
+
 /// A lane program as the kernels see it.
 struct LaneSteps {
   const LaneStep* steps = nullptr;

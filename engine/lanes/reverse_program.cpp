@@ -21,9 +21,8 @@ WindowGeometry transposed(const LaneStep& step) {
 /// T is a window sum of the output's adjoint, one pixel a step.
 bool transposes_to_window(const LaneStep& step) {
   const WindowGeometry &g = step.geometry, t = transposed(step);
-  const bool whole = is_whole_window(g, step.input, step.output);
-  return !step.pointwise() && !whole && g.stride == 1 && g.dilation == 1 && g.kernel_size <= 7 &&
-         t.pad_low >= 0 && t.pad_high >= 0;
+  return !step.pointwise() && !sums_whole_map(step) && g.stride == 1 && g.dilation == 1 &&
+         g.kernel_size <= 7 && t.pad_low >= 0 && t.pad_high >= 0;
 }
 
 /// Walks the steps backwards and gives every value's adjoint a slot while it lives.
@@ -107,11 +106,9 @@ class Reverser {
 
   /// `next` reads nothing but the adjoint that `step` makes, and nobody else does.
   static bool continues(const ReverseStep& step, const ReverseStep& next) {
-    const LaneStep& f = step.forward;
-    const bool relu = f.source == RowSource::kRelu || f.source == RowSource::kReluNonneg;
-    const bool whole = !f.pointwise() && is_whole_window(f.geometry, f.input, f.output);
-    return relu && (whole || sums_along_x(step)) && step.source_first &&
-           step.source_adjoint == next.output_adjoint && next.forward.addend_slot == kNoSlot;
+    return reads_relu(step.forward) && (sums_whole_map(step.forward) || sums_along_x(step)) &&
+           step.source_first && step.source_adjoint == next.output_adjoint &&
+           next.forward.addend_slot == kNoSlot;
   }
 
   Index extra_offset(Index slot) const {
