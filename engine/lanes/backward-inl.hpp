@@ -39,16 +39,16 @@ struct PlainAdjoint {
   Source source;
   AdjointMap<D> adjoint;  // map == nullptr for images: nobody asks
   T weight;
-  Index width;
+  MapShape shape;
   mutable V weight_sum;
 
   template <int G>
   HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
-    const Index n = static_cast<Index>(hn::Lanes(d));
+    const Index n = static_cast<Index>(hn::Lanes(d)), first = FirstPixel<G>(shape, y, x);
     HWY_UNROLL(4)
     for (int k = 0; k < G; ++k) {
       if (k >= rows) continue;
-      const Index pixel = (y + k) * width + x;
+      const Index pixel = first + k;
       weight_sum = hn::MulAdd(source.At(pixel), sums[k], weight_sum);
       if (adjoint.map != nullptr) {
         adjoint.Put(d, pixel * n, hn::Mul(sums[k], hn::Set(d, weight)));
@@ -85,32 +85,38 @@ struct ReluAdjoint {
   ReluOperands<T> operands;
   AdjointMap<D> adjoint;
   const NextSums<D>* next;  // or nullptr
-  T* next_rows;             // its row buffers, from pixel 0 on
-  Index next_row_size;      // elements between them
   SafeWeight<T> weight;
-  Index width, height;
+  MapShape shape;
   T* bend;                                     // [pixel][lane]
   T* row_bend;                                 // [pixel], and
-  T* group;                                    // kGroupRows rows: kAccumulate only
+  T* group;                                    // a group of pixels: kAccumulate only
   mutable V slope_sum, bend_sum, adjoint_sum;  // Σ xy · adjoint, Σ bend · T, Σ adjoint for `next`
 
   template <int G>
   HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
     constexpr int N = HWY_MIN(G, kTogether<T>);
+    const Index n = static_cast<Index>(hn::Lanes(d)), first = FirstPixel<G>(shape, y, x);
+    // The group's place in `group`, and in the next step's buffers.
+    const Index in_group = first - y / kGroupRows * kGroupRows * shape.width;
+    T* const to = next == nullptr ? nullptr : next->RowBuffer(y) + x * kGroupRows * n;
     HWY_UNROLL(4)
     for (int q = 0; q < G; q += N) {
       V t[N];
       GRAMTILE_EACH(k) t[k] = sums[q + k];
-      Pixels(y + q, x, rows - q, t);
+      Pixels(first + q, rows - q, t, to + q * n, group + (kMerged<N> ? x : in_group + q) * n);
     }
   }
-  // Those of N pixels, one below the other, that are among the `rows`.
+  // N pixels of a group are a whole column of it, and their bends are summed while in registers.
   template <int N>
-  HWY_INLINE void Pixels(Index y, Index x, Index rows, V (&a)[N]) const {
-    const Index n = static_cast<Index>(hn::Lanes(d)), first = y * width + x;
+  static constexpr bool kMerged = kAccumulate && kMergesLanes<D> && N == kGroupRows;
+
+  // Those of N pixels, one below the other, that are among the `rows`. `to`: for the next step.
+  template <int N>
+  HWY_INLINE void Pixels(Index first, Index rows, V (&a)[N], T* to, T* bends) const {
+    const Index n = static_cast<Index>(hn::Lanes(d));
     V xy[N], sx[N], sy[N], half_inverse[N], b[N];
     GRAMTILE_EACH(k) {
-      const Index i = first + (k < rows ? k : 0) * width, at = i * n;
+      const Index i = first + (k < rows ? k : 0), at = i * n;
       half_inverse[k] = hn::Mul(hn::Set(d, operands.row_half_inverse[i]),
                                 hn::Load(d, operands.column_inverse + at));
       xy[k] = hn::Load(d, operands.map + at);
@@ -130,35 +136,34 @@ struct ReluAdjoint {
     }
     GRAMTILE_EACH(k) {
       if (k >= rows) continue;
-      const Index at = (first + k * width) * n;
-      if (next_rows != nullptr) {
+      const Index at = (first + k) * n;
+      if (next != nullptr) {
         adjoint_sum = hn::Add(adjoint_sum, a[k]);
-        hn::Store(a[k], d, next_rows + ((y + k) % kGroupRows * next_row_size + x * n));
+        hn::Store(a[k], d, to + k * n);
       } else {
         adjoint.Put(d, at, a[k]);
       }
-      if (kAccumulate && !(kMergesLanes<D> && N == kGroupRows)) {
-        hn::Store(b[k], d, group + ((y + k) % kGroupRows * width + x) * n);
-      }
+      if (kAccumulate && !kMerged<N>) hn::Store(b[k], d, bends + k * n);
       hn::Store(kAccumulate ? hn::Add(b[k], hn::Load(d, bend + at)) : b[k], d, bend + at);
     }
-    if constexpr (kAccumulate && kMergesLanes<D> && N == kGroupRows) {
-      hn::Store(MergeLanes(d, b), d, group + x * n);
-    }
+    if constexpr (kMerged<N>) hn::Store(MergeLanes(d, b), d, bends);
   }
   HWY_INLINE void Rows(Index y, Index rows) const {
-    const Index n = static_cast<Index>(hn::Lanes(d));
+    const Index width = shape.width;
     if constexpr (kAccumulate) {
-      if (kMergesLanes<D> && rows == kGroupRows) {
-        AddMergedLaneSums(d, group, width, row_bend + y * width);
-      } else {
-        AddLaneSums(d, group + y % kGroupRows * width * n, rows * width, row_bend + y * width);
+      const PixelRow row = pixel_row(shape, y);
+      T* const sums = row_bend + y / kGroupRows * kGroupRows * width;
+      if (kMerged<kTogether<T>> && rows == kGroupRows) {
+        AddMergedLaneSums(d, group, width, sums);
+      } else if ((y + rows) % kGroupRows == 0 || y + rows == shape.height) {  // a group is there
+        AddLaneSums(d, group, row.step * width, sums);
       }
     }
     // Above the map: the relu's that comes next on the way back, if its map has the same size.
-    const Index ahead = y + kRowsAhead < height ? y + kRowsAhead : y + kRowsAhead - 2 * height;
-    operands.PrefetchRow(ahead * width, rows * width);
-    if (kAccumulate) PrefetchLines(row_bend, ahead * width, rows * width);
+    const Index after = y + kRowsAhead, height = shape.height;
+    const Index ahead = (after < height ? after : after - 2 * height) * width;
+    operands.PrefetchRow(ahead, rows * width);
+    if (kAccumulate) PrefetchLines(row_bend, ahead, rows * width);
     if (next != nullptr) next->Rows(y, rows);
   }
   HWY_INLINE void KeepTotals(const ReluAdjoint& original) const {
@@ -183,7 +188,6 @@ HWY_INLINE AdjointRows<D> OutputAdjoint(D d, const ReverseStep& step, Index stri
           step.addend_adjoint == kNoSlot ? nullptr : adjoints + step.addend_adjoint * stride,
           step.addend_first,
           static_cast<T>(step.forward.addend_weight),
-          step.forward.output.width,
           hn::Zero(d),
           hn::Zero(d)};
 }
@@ -225,9 +229,9 @@ class ReversePairStep {
     const V bias_before = bias;
     V weight_sum;
     if (f.source == RowSource::kImages) {
-      weight_sum = Plain(step, rows, adjoint, ready, ImageSource(d_, forward, f, b_.pack));
+      weight_sum = Plain(step, rows, adjoint, ready, ImageSource(d_, forward, b_.pack));
     } else if (f.source == RowSource::kMap) {
-      const MapRows<D> map{d_, b_.pack.slots + f.input_slot * stride, f.input.width};
+      const MapRows<D> map{d_, b_.pack.slots + f.input_slot * stride};
       weight_sum = Plain(step, rows, adjoint, ready, map);
     } else if (f.source == RowSource::kReluNonneg) {
       weight_sum = Relu<true>(step, next, rows, adjoint, ready, bias);
@@ -242,7 +246,7 @@ class ReversePairStep {
   HWY_INLINE V Plain(const ReverseStep& step, const AdjointRows<D>& rows,
                      const AdjointMap<D>& adjoint, bool ready, const Source& source) const {
     const PlainAdjoint<D, Source> consumer{
-        d_,          source, adjoint, static_cast<T>(step.forward.weight), step.forward.input.width,
+        d_,          source, adjoint, static_cast<T>(step.forward.weight), step.forward.input,
         hn::Zero(d_)};
     Transposed(d_, step, program_.forward.row_vectors, b_.pack.scratch, ready, rows, consumer);
     return consumer.weight_sum;
@@ -251,22 +255,20 @@ class ReversePairStep {
   template <bool kNonneg>
   HWY_INLINE V Relu(const ReverseStep& step, const ReverseStep* next, const AdjointRows<D>& rows,
                     const AdjointMap<D>& adjoint, bool ready, V& bias) const {
-    const Index row = program_.forward.row_vectors * static_cast<Index>(hn::Lanes(d_));
+    const Index group =
+        kGroupRows * program_.forward.row_vectors * static_cast<Index>(hn::Lanes(d_));
     const bool fused = kAccumulate && next != nullptr && next->sums_ready;
     const NextSums<D> sums{d_,
                            TransposedJobOf(d_, fused ? *next : step, program_.forward.row_vectors,
                                            b_.pack.scratch, false),
-                           b_.pack.scratch + row, row};
+                           b_.pack.scratch + group};
     const ReluAdjoint<kNonneg, kAccumulate, D> consumer{
         d_,
         ReluSource(d_, program_.forward, step.forward, b_.pack),
         adjoint,
         fused ? &sums : nullptr,
-        fused ? sums.RowBuffer(0) : nullptr,
-        row,
         SafeWeight<T>(step.forward.weight),
-        step.forward.input.width,
-        step.forward.input.height,
+        step.forward.input,
         b_.bend,
         b_.row_bend,
         b_.group,

@@ -101,16 +101,16 @@ struct ChainAdjoint {
   AdjointMap<D> adjoint;  // map == nullptr for images
   const T* bend;          // [pixel][lane], or nullptr
   T weight;
-  Index width;
+  MapShape shape;
   mutable V weight_sum;
 
   template <int G>
   HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
-    const Index n = static_cast<Index>(hn::Lanes(d));
+    const Index n = static_cast<Index>(hn::Lanes(d)), first = FirstPixel<G>(shape, y, x);
     HWY_UNROLL(4)
     for (int k = 0; k < G; ++k) {
       if (k >= rows) continue;
-      const Index pixel = (y + k) * width + x, at = pixel * n;
+      const Index pixel = first + k, at = pixel * n;
       weight_sum = hn::MulAdd(variance.Xx(pixel), sums[k], weight_sum);
       if (adjoint.map == nullptr) continue;
       V a = hn::Mul(sums[k], hn::Set(d, weight));
@@ -149,7 +149,7 @@ HWY_INLINE void ReverseChainStep(D d, const ReverseSteps& program, const Reverse
                                            adjoint,
                                            bend,
                                            static_cast<T>(step.forward.weight),
-                                           step.forward.input.width,
+                                           step.forward.input,
                                            hn::Zero(d)};
   Transposed(d, step, program.forward.row_vectors, scratch, false, rows, consumer);
   const auto add = [&](int kind, hn::Vec<D> v) HWY_ATTR {

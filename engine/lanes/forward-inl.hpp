@@ -31,7 +31,7 @@ struct ReluIntoNext {
   D d;
   Affine<D> affine;
   T* output;
-  Index width;
+  MapShape shape;
   ReluOperands<T> relu;
   NextSums<D> next;
 
@@ -39,25 +39,25 @@ struct ReluIntoNext {
   HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
     constexpr int N = HWY_MIN(G, kTogether<T>);
     const Index lanes = static_cast<Index>(hn::Lanes(d));
-    const Index first = y * width + x;
+    const Index first = FirstPixel<G>(shape, y, x);
     V values[G];
     // Addends first: the output may overwrite them. Rows there are not repeat the first.
     HWY_UNROLL(4)
     for (int k = 0; k < G; ++k) {
-      values[k] = affine(d, sums[k], (first + (k < rows ? k : 0) * width) * lanes);
+      values[k] = affine(d, sums[k], (first + (k < rows ? k : 0)) * lanes);
     }
     if (output != nullptr) {
       HWY_UNROLL(4)
       for (int k = 0; k < G; ++k) {
-        if (k < rows) hn::Store(values[k], d, output + (first + k * width) * lanes);
+        if (k < rows) hn::Store(values[k], d, output + (first + k) * lanes);
       }
     }
-    T* const to = next.RowBuffer(y) + x * lanes;
+    T* const to = next.RowBuffer(y) + x * kGroupRows * lanes;
     HWY_UNROLL(2)
     for (int q = 0; q < G; q += N) {
       V xy[N], sx[N], sy[N], half_inverse[N], f[N];
       GRAMTILE_EACH(k) {
-        const Index i = first + (q + k < rows ? q + k : 0) * width, at = i * lanes;
+        const Index i = first + (q + k < rows ? q + k : 0), at = i * lanes;
         xy[k] = values[q + k];
         half_inverse[k] =
             hn::Mul(hn::Set(d, relu.row_half_inverse[i]), hn::Load(d, relu.column_inverse + at));
@@ -66,12 +66,12 @@ struct ReluIntoNext {
       }
       TwiceRelu<kNonneg>(d, xy, sx, sy, half_inverse, f);
       GRAMTILE_EACH(k) {
-        if (q + k < rows) hn::Store(f[k], d, to + (q + k) * next.row_size);
+        if (q + k < rows) hn::Store(f[k], d, to + (q + k) * lanes);
       }
     }
   }
   HWY_INLINE void Rows(Index y, Index rows) const {
-    relu.PrefetchRow((y + kRowsAhead) * width, rows * width);  // behind the map: the next relu's
+    relu.PrefetchRow((y + kRowsAhead) * shape.width, rows * shape.width);  // behind the map: the next relu's
     next.Rows(y, rows);
   }
   HWY_INLINE void KeepTotals(const ReluIntoNext&) const {}
@@ -81,13 +81,13 @@ template <bool kNonneg, class D>
 HWY_NOINLINE void RunIntoNext(D d, const LaneSteps& program, const LaneStep& step,
                               const LaneStep& next, const PackOperands<hn::TFromD<D>>& pack,
                               const Affine<D>& affine, hn::TFromD<D>* output) {
-  const Index row_size = program.row_vectors * static_cast<Index>(hn::Lanes(d));
+  const Index group = kGroupRows * program.row_vectors * static_cast<Index>(hn::Lanes(d));
   const NextSums<D> sums{d, WindowJobOf(d, next, program.row_vectors, pack.scratch),
-                         pack.scratch + row_size, row_size};
+                         pack.scratch + group};
   sums.Start();
   RunStepFromSource(
       d, program, step, pack,
-      ReluIntoNext<kNonneg, D>{d, affine, step.stores_output ? output : nullptr, step.output.width,
+      ReluIntoNext<kNonneg, D>{d, affine, step.stores_output ? output : nullptr, step.output,
                                ReluSource(d, program, next, pack), sums});
   sums.Finish();
 }
@@ -96,18 +96,18 @@ template <class D>
 void RunForward(D d, const LaneSteps& program, const PackOperands<hn::TFromD<D>>& pack) {
   using T = hn::TFromD<D>;
   const Index lanes = static_cast<Index>(hn::Lanes(d));
-  const auto map = [&](Index slot, Index offset) HWY_ATTR -> T* {
-    return slot == kNoSlot ? nullptr : pack.slots + (slot * program.slot_stride + offset) * lanes;
+  const auto map = [&](Index slot) HWY_ATTR -> T* {
+    return slot == kNoSlot ? nullptr : pack.slots + slot * program.slot_stride * lanes;
   };
   for (Index i = 0; i < program.num_steps; ++i) {
     const LaneStep& step = program.steps[i];
-    T* output = map(step.output_slot, step.output_offset);
-    const Affine<D> affine{map(step.addend_slot, step.addend_offset), static_cast<T>(step.weight),
+    T* output = map(step.output_slot);
+    const Affine<D> affine{map(step.addend_slot), static_cast<T>(step.weight),
                            static_cast<T>(step.bias), static_cast<T>(step.addend_weight)};
     const LaneStep* next = i + 1 < program.num_steps ? &program.steps[i + 1] : nullptr;
     if (next == nullptr || !next->sums_ready) {
       RunStepFromSource(d, program, step, pack,
-                        StoreAffine<D>{d, affine, output, step.output.width});
+                        StoreAffine<D>{d, affine, output, step.output});
     } else if (next->source == RowSource::kReluNonneg) {
       RunIntoNext<true>(d, program, step, *next, pack, affine, output);
     } else {

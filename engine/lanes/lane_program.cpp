@@ -9,9 +9,6 @@
 namespace gramtile {
 namespace {
 
-/// How far maps may move within their slots [rows].
-constexpr Index kFarthestRows = 24;
-
 /// A step's source with what it does to the step's weight.
 struct Source {
   RowSource kind = RowSource::kMap;
@@ -22,9 +19,9 @@ struct Source {
 
 /// Output rows are written only after the input rows at their place have been read.
 bool in_place(const LaneStep& step) {
-  return step.pointwise() ||
-         (step.output.width <= step.input.width &&
-          (step.geometry.kernel_size - 1) * step.geometry.dilation >= step.geometry.pad_low);
+  if (step.pointwise() || sums_whole_map(step)) return true;
+  return step.input == step.output &&
+         (step.geometry.kernel_size - 1) * step.geometry.dilation >= step.geometry.pad_low;
 }
 
 /// Walks the program once. `uses_` counts how often a value is still to be read; a slot is free
@@ -38,7 +35,6 @@ class Compiler {
         relu_reads_(program.values.size(), false) {
     result_.input = program.input;
     result_.value_slots.assign(program.values.size(), kNoSlot);
-    offsets_.assign(program.values.size(), 0);
     relu_of_.assign(program.values.size(), nullptr);
     fused_conv_.assign(program.values.size(), nullptr);
   }
@@ -131,13 +127,12 @@ class Compiler {
                      [&](const auto& a, const auto& b) { return rank(a.first) < rank(b.first); });
     // The first plain map is carried as an addend; without one, the first term becomes a map.
     std::size_t next = 0;
-    Index addend = kNoSlot, addend_offset = 0;
+    Index addend = kNoSlot;
     double addend_weight = 1;
     ValueId addend_value = terms[0].first;
     bool addend_is_own = false;  // a slot of this sum, not of a value
     if (rank(terms[0].first) == 0 && terms.size() > 1) {
       addend = slot_of(terms[0].first);
-      addend_offset = offset_of(terms[0].first);
       addend_weight = terms[0].second;
       next = 1;
     }
@@ -147,7 +142,6 @@ class Compiler {
       LaneStep step = conv != nullptr ? conv_step(*conv, weight)
                                       : step_from(value, weight, {}, shape(op.output));
       step.addend_slot = addend;
-      step.addend_offset = addend_offset;
       step.addend_weight = addend_weight;
       if (conv != nullptr) add_conv_terms(*conv, weight);
       if (op.first_logit != kNoParameter) {
@@ -157,13 +151,11 @@ class Compiler {
       }
       const ValueId read = source_of(conv != nullptr ? conv->input : value).map;
       step.output_slot = addend_is_own ? addend : kNoSlot;
-      step.output_offset = addend_is_own ? addend_offset : 0;
       finish(step,
              addend == kNoSlot || addend_is_own ? std::vector<ValueId>{read}
                                                 : std::vector<ValueId>{read, addend_value},
              op.output);
       addend = slot_of(op.output);
-      addend_offset = offset_of(op.output);
       addend_weight = 1;
       addend_is_own = true;
     }
@@ -199,7 +191,6 @@ class Compiler {
     LaneStep step;
     step.source = source.kind;
     step.input_slot = source.kind == RowSource::kImages ? kNoSlot : slot_of(source.map);
-    step.input_offset = offset_of(source.map);
     step.map_offset = source.map_offset;
     step.input = shape(v);
     step.output = output;
@@ -258,25 +249,8 @@ class Compiler {
       step.output_slot = reusable ? *reusable : new_slot(free_at_start_);
     }
     free_at_start_ = free_.size();
-    const bool replaces_input = reusable && step.output_slot == step.input_slot;
-    if (replaces_input && output != program_.output) step.output_offset = offset_behind(step);
     result_.value_slots[static_cast<std::size_t>(output)] = step.output_slot;
-    offsets_[static_cast<std::size_t>(output)] = step.output_offset;
-    largest_offset_ = std::max(largest_offset_, step.output_offset);
     result_.steps.push_back(step);
-  }
-
-  /// Where a map that replaces its input starts: over the rows that the first output row's window
-  /// has just read. Starts over once it has moved far; an offset of 0 is always behind the rows
-  /// being read.
-  static Index offset_behind(const LaneStep& step) {
-    const WindowGeometry& g = step.geometry;
-    // An addend in the same slot is read pixel by pixel as the output is written.
-    if (step.pointwise() || step.addend_slot == step.input_slot) return step.input_offset;
-    if (g.stride != 1 || g.dilation != 1 || step.input.width != step.output.width) return 0;
-    const Index rows = g.kernel_size - 1 - g.pad_low;
-    const Index offset = step.input_offset + rows * step.input.width;
-    return offset > kFarthestRows * step.input.width ? 0 : offset;
   }
 
   Index new_slot(std::size_t usable) {
@@ -338,7 +312,7 @@ class Compiler {
   /// `next` reads nothing but the relu of what `step` puts out.
   static bool continues(const LaneStep& step, const LaneStep& next) {
     return sums_along_x(step) && reads_relu(next) && next.input_slot == step.output_slot &&
-           next.input_offset == step.output_offset && (sums_along_x(next) || sums_whole_map(next));
+           (sums_along_x(next) || sums_whole_map(next));
   }
 
   /// The output of the step before step i is read by others than step i's sums.
@@ -359,7 +333,7 @@ class Compiler {
     for (const Value& value : program_.values) {
       result_.slot_pixels = std::max(result_.slot_pixels, value.shape.num_pixels());
     }
-    result_.slot_pixels += largest_offset_ + 1;  // 1 keeps slots off the same cache sets
+    result_.slot_pixels += 1;  // it keeps slots off the same cache sets
     for (const LaneStep& step : result_.steps) {
       const WindowGeometry& g = step.geometry;
       const Index width = std::max(step.output.width, step.input.width) + 4;
@@ -376,7 +350,6 @@ class Compiler {
   }
 
   MapShape shape(ValueId v) const { return program_.values[static_cast<std::size_t>(v)].shape; }
-  Index offset_of(ValueId v) const { return offsets_[static_cast<std::size_t>(v)]; }
   Index slot_of(ValueId v) const { return result_.value_slots[static_cast<std::size_t>(v)]; }
   Index& uses(ValueId v) { return uses_[static_cast<std::size_t>(v)]; }
   Index uses(ValueId v) const { return uses_[static_cast<std::size_t>(v)]; }
@@ -387,8 +360,6 @@ class Compiler {
   std::vector<bool> relu_reads_;             ///< values that a relu reads: a step applies one only
   std::vector<const ReluOp*> relu_of_;       ///< relus whose reader applies them
   std::vector<const Conv2dOp*> fused_conv_;  ///< convolutions whose sum computes them
-  std::vector<Index> offsets_;               ///< by ValueId: first pixel within its slot
-  Index largest_offset_ = 0;
   std::vector<ValueId> pending_branches_;  ///< of the sum at hand, not yet matched with a step
   std::vector<Index> free_;
   std::size_t free_at_start_ = 0;

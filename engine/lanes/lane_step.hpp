@@ -5,6 +5,9 @@
 // windows of it and writes its output once:
 //
 //   output = weight · Σ_window source + bias + addend_weight · addend
+//
+// The pixels of every map, and of every image, are in groups of kGroupRows rows, a group column by
+// column: a kernel works on a column of a group at a time, and so finds all it needs in one place.
 #pragma once
 
 #include "engine/core/index.hpp"
@@ -25,8 +28,21 @@ constexpr Index kNoSlot = -1;
 /// Rows whose sums along y are taken together.
 constexpr Index kGroupRows = 4;
 
-/// Row buffers at the start of scratch: one for a step's source, and a group for the next step's.
-constexpr Index kNumRowBuffers = 1 + kGroupRows;
+/// The pixels of one row of a map: pixel x is at first + x · step.
+struct PixelRow {
+  Index first, step;
+  [[gnu::always_inline]] constexpr Index operator[](Index x) const { return first + x * step; }
+};
+
+/// Row y of a map. The pixels below it, to the end of its group, follow it one by one; the last
+/// group of a map has fewer rows when the height is no multiple.
+[[gnu::always_inline]] constexpr PixelRow pixel_row(const MapShape& map, Index y) {
+  const Index start = y / kGroupRows * kGroupRows, rest = map.height - start;
+  return {start * map.width + (y - start), rest < kGroupRows ? rest : kGroupRows};
+}
+
+/// Row buffers at the start of scratch: a group for a step's source, and one for the next step's.
+constexpr Index kNumRowBuffers = 2 * kGroupRows;
 
 /// A window that the fast path sums: every step one pixel, a known size, and padding for which row
 /// buffers have room.
@@ -49,9 +65,6 @@ struct LaneStep {
   Index input_slot = kNoSlot;  ///< unused for kImages
   Index output_slot = kNoSlot;
   Index addend_slot = kNoSlot;
-  /// First pixel of each map within its slot. A window sum that replaces its input writes a few
-  /// rows behind its place, over the rows it has just read, while they are in L1.
-  Index input_offset = 0, output_offset = 0, addend_offset = 0;
   Index map_offset = 0;  ///< relu: first pixel of its maps in the variance stack
   MapShape input, output;
   WindowGeometry geometry;

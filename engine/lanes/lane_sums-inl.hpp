@@ -86,8 +86,8 @@ HWY_NOINLINE void AddLaneSums(D d, const hn::TFromD<D>* vectors, Index count, hn
   }
 }
 
-// sums[k · width + x] += sum of block k of merged[x], k < 4, x < width: what MergeLanes left of
-// four rows.
+// sums[4 x + k] += sum of block k of merged[x], k < 4, x < width: what MergeLanes left of a group's
+// columns.
 template <class D>
 HWY_NOINLINE void AddMergedLaneSums([[maybe_unused]] D d,
                                     [[maybe_unused]] const hn::TFromD<D>* merged,
@@ -97,28 +97,20 @@ HWY_NOINLINE void AddMergedLaneSums([[maybe_unused]] D d,
   if constexpr (kMergesLanes<D>) {
     using V = hn::Vec<D>;
     const Index n = static_cast<Index>(hn::Lanes(d));
+    // SumBlocks leaves lane i of block k for pixel k of column i.
+    const __m512i transposed =
+        _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     for (Index x = 0; x < width; x += 4) {
       const auto load = [&](Index i) HWY_ATTR {
         return x + i < width ? hn::Load(d, merged + (x + i) * n) : hn::Zero(d);
       };
       const V columns[4] = {load(0), load(1), load(2), load(3)};
-      const V all = SumBlocks(d, columns);
-      if (x + 4 > width) {
-        float rest[16];
-        hn::StoreU(all, d, rest);
-        for (Index k = 0; k < 4; ++k) {
-          for (Index i = 0; x + i < width; ++i) sums[k * width + x + i] += rest[4 * k + i];
-        }
-        continue;
-      }
-      const __m128 blocks[4] = {_mm512_castps512_ps128(all.raw), _mm512_extractf32x4_ps(all.raw, 1),
-                                _mm512_extractf32x4_ps(all.raw, 2),
-                                _mm512_extractf32x4_ps(all.raw, 3)};
-      HWY_UNROLL(4)
-      for (Index k = 0; k < 4; ++k) {
-        float* const to = sums + k * width + x;
-        _mm_storeu_ps(to, _mm_add_ps(_mm_loadu_ps(to), blocks[k]));
-      }
+      const V all = V{_mm512_permutexvar_ps(transposed, SumBlocks(d, columns).raw)};
+      const Index count = HWY_MIN(16, 4 * (width - x));
+      const auto mask = static_cast<__mmask16>((1u << count) - 1);
+      float* const to = sums + 4 * x;
+      const __m512 before = _mm512_maskz_loadu_ps(mask, to);
+      _mm512_mask_storeu_ps(to, mask, _mm512_add_ps(before, all.raw));
     }
   }
 #endif

@@ -20,13 +20,12 @@ struct NextSums {
   using T = hn::TFromD<D>;
   D d;
   WindowJob<T> job;
-  T* rows;         // kGroupRows row buffers
-  Index row_size;  // elements between them
+  T* rows;  // buffers of a group of rows, column by column
 
-  // Where pixel 0 of source row y goes before it is summed.
+  // Where pixel 0 of source row y goes before it is summed; its pixels are kGroupRows vectors apart.
   HWY_INLINE T* RowBuffer(Index y) const {
-    const Index lanes = static_cast<Index>(hn::Lanes(d));
-    return rows + y % kGroupRows * row_size + job.geometry.pad_low * lanes;
+    const Index n = static_cast<Index>(hn::Lanes(d));
+    return rows + (job.geometry.pad_low * kGroupRows + y % kGroupRows) * n;
   }
   // do_it(SumsAlongX<K, D>) for unit windows; otherwise the window is the whole map.
   template <class Do>
@@ -54,18 +53,18 @@ struct NextSums {
   HWY_NOINLINE void Start() const {
     const bool unit = WithUnitWindow([&](const auto& sums) HWY_ATTR {
       sums.ZeroAbove();
-      for (Index k = 0; k < kGroupRows; ++k) sums.ZeroEnds(rows + k * row_size);
+      sums.ZeroEnds(rows);
     });
     if (!unit) hn::Store(hn::Zero(d), d, job.sums);
   }
+  // A whole group is there.
   HWY_NOINLINE void Rows(Index y, Index count) const {
-    const bool unit = WithUnitWindow([&](const auto& sums) HWY_ATTR {
-      for (Index k = 0; k < count; ++k) sums.Sum(rows + (y + k) % kGroupRows * row_size, y + k);
-    });
+    const bool unit =
+        WithUnitWindow([&](const auto& sums) HWY_ATTR { sums.Sum(rows, y, count); });
     if (unit) return;
     auto total = hn::Load(d, job.sums);
     for (Index k = 0; k < count; ++k) {
-      total = hn::Add(total, RowSum(d, RowBuffer(y + k), job.input.width));
+      total = hn::Add(total, RowSum(d, RowBuffer(y + k), kGroupRows, job.input.width));
     }
     hn::Store(total, d, job.sums);
   }

@@ -29,11 +29,18 @@ struct VariancePack {
   AlignedBuffer<double> images, variances;
 };
 
-void interleave(std::span<const double> pixels, Index num_values, VariancePack& pack) {
+/// Images side by side, their pixels in the order of lane_step.hpp.
+void interleave(std::span<const double> pixels, const ImageShape& shape, VariancePack& pack) {
   std::fill_n(pack.images.data(), pack.images.size(), 0.0);
   for (Index lane = 0; lane < pack.count; ++lane) {
-    const double* from = pixels.data() + (pack.first + lane) * num_values;
-    for (Index i = 0; i < num_values; ++i) pack.images[as_size(i * pack.lanes + lane)] = from[i];
+    const double* from = pixels.data() + (pack.first + lane) * shape.num_values();
+    for (Index channel = 0; channel < shape.channels; ++channel) {
+      double* to = pack.images.data() + channel * shape.num_pixels() * pack.lanes + lane;
+      for (Index y = 0; y < shape.height; ++y) {
+        const PixelRow row = pixel_row({shape.height, shape.width}, y);
+        for (Index x = 0; x < shape.width; ++x) to[row[x] * pack.lanes] = *from++;
+      }
+    }
   }
 }
 
@@ -130,7 +137,7 @@ void prepare_pack(const LaneProgram& program, std::span<const double> pixels, In
   const Index stop = std::min((pack + 1) * lanes, block.examples.size());
   for (from.first = pack * lanes; from.first < stop; from.first += kernels.lanes) {
     from.count = std::min(kernels.lanes, stop - from.first);
-    interleave(pixels, num_values, from);
+    interleave(pixels, program.input, from);
     kernels.run(program.view(), {from.images.data(), from.variances.data(), workspace.slots.data(),
                                  workspace.scratch.data()});
     const double* diagonal =

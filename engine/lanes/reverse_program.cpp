@@ -7,7 +7,7 @@ namespace {
 
 /// The adjoint of the source may overwrite the adjoint of the output: rows are written only after
 /// the rows at their place have been read.
-bool in_place(const LaneStep& step) { return step.input.width <= step.output.width; }
+bool in_place(const LaneStep& step) { return step.input == step.output; }
 
 /// The geometry of T: the padding mirrored.
 WindowGeometry transposed(const LaneStep& step) {

@@ -15,6 +15,14 @@ namespace gramtile {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+// A source's Copy (window-inl.hpp), pixel by pixel.
+template <class D, class Source>
+HWY_INLINE void CopyPixels(D d, const Source& source, const PixelRow& pixels, Index count,
+                           hn::TFromD<D>* to, Index step) {
+  const Index n = step * static_cast<Index>(hn::Lanes(d));
+  for (Index x = 0; x < count; ++x) hn::Store(source.At(pixels[x]), d, to + x * n);
+}
+
 // mean over channels of x·y
 template <class D>
 struct ImageRows {
@@ -22,7 +30,7 @@ struct ImageRows {
   D d;
   const T* row_image;
   const T* column_images;
-  Index width, num_pixels, channels;
+  Index num_pixels, channels;
   T inverse_channels;
 
   HWY_INLINE hn::Vec<D> At(Index pixel) const {
@@ -34,9 +42,8 @@ struct ImageRows {
     }
     return channels == 1 ? sum : hn::Mul(sum, hn::Set(d, inverse_channels));
   }
-  HWY_INLINE void Row(Index y, T* to) const {
-    for (Index x = 0; x < width; ++x)
-      hn::Store(At(y * width + x), d, to + x * static_cast<Index>(hn::Lanes(d)));
+  HWY_INLINE void Copy(const PixelRow& pixels, Index count, T* to, Index step) const {
+    CopyPixels(d, *this, pixels, count, to, step);
   }
 };
 
@@ -45,14 +52,12 @@ struct MapRows {
   using T = hn::TFromD<D>;
   D d;
   const T* map;
-  Index width;
 
   HWY_INLINE hn::Vec<D> At(Index pixel) const {
     return hn::Load(d, map + pixel * static_cast<Index>(hn::Lanes(d)));
   }
-  HWY_INLINE void Row(Index y, T* to) const {
-    for (Index x = 0; x < width; ++x)
-      hn::Store(At(y * width + x), d, to + x * static_cast<Index>(hn::Lanes(d)));
+  HWY_INLINE void Copy(const PixelRow& pixels, Index count, T* to, Index step) const {
+    CopyPixels(d, *this, pixels, count, to, step);
   }
 };
 
@@ -78,10 +83,6 @@ struct ReluOperands {
   const T *row_root, *row_half_inverse;
   const T *column_root, *column_inverse;
 
-  HWY_INLINE ReluOperands From(Index pixel, Index lanes) const {
-    return {map + pixel * lanes, row_root + pixel, row_half_inverse + pixel,
-            column_root + pixel * lanes, column_inverse + pixel * lanes};
-  }
   // The row image's values of `count` pixels from `pixel` on will be read soon.
   HWY_INLINE void PrefetchRow(Index pixel, Index count) const {
     PrefetchLines(row_root, pixel, count);
@@ -89,14 +90,14 @@ struct ReluOperands {
   }
 };
 
-// to[k] = twice the relu of pixel `pixel` + k, k < N.
+// Vector k · step of `to`: twice the relu of pixel pixels[x + k], k < N.
 template <bool kNonneg, int N, class D, class V = hn::Vec<D>>
-HWY_INLINE void TwiceReluAt(D d, const ReluOperands<hn::TFromD<D>>& o, Index pixel,
-                            hn::TFromD<D>* to) {
+HWY_INLINE void TwiceReluAt(D d, const ReluOperands<hn::TFromD<D>>& o, const PixelRow& pixels,
+                            Index x, hn::TFromD<D>* to, Index step) {
   const Index lanes = static_cast<Index>(hn::Lanes(d));
   V xy[N], sx[N], sy[N], half_inverse[N], f[N];
   GRAMTILE_EACH(k) {
-    const Index i = pixel + k, at = i * lanes;
+    const Index i = pixels[x + k], at = i * lanes;
     half_inverse[k] =
         hn::Mul(hn::Set(d, o.row_half_inverse[i]), hn::Load(d, o.column_inverse + at));
     xy[k] = hn::Load(d, o.map + at);
@@ -104,21 +105,22 @@ HWY_INLINE void TwiceReluAt(D d, const ReluOperands<hn::TFromD<D>>& o, Index pix
     sy[k] = hn::Load(d, o.column_root + at);
   }
   TwiceRelu<kNonneg>(d, xy, sx, sy, half_inverse, f);
-  GRAMTILE_EACH(k) hn::Store(f[k], d, to + k * lanes);
+  GRAMTILE_EACH(k) hn::Store(f[k], d, to + k * step * lanes);
 }
 
-// to[i] = twice the relu of pixel `first` + i, i < n. The operands come by reference: a struct
-// passed by value is read back from the stack before its stores have landed, which costs 80 cycles
-// a row.
+// The operands come by reference: a struct passed by value is read back from the stack before its
+// stores have landed, which costs 80 cycles a row.
 template <bool kNonneg, class D>
-HWY_NOINLINE void TwiceReluRow(D d, const ReluOperands<hn::TFromD<D>>& operands, Index first,
-                               hn::TFromD<D>* to, Index n) {
-  const ReluOperands<hn::TFromD<D>> o = operands.From(first, static_cast<Index>(hn::Lanes(d)));
-  const Index lanes = static_cast<Index>(hn::Lanes(d));
+HWY_NOINLINE void CopyTwiceRelu(D d, const ReluOperands<hn::TFromD<D>>& operands,
+                                const PixelRow& pixels_, Index count, hn::TFromD<D>* to,
+                                Index step) {
+  const ReluOperands<hn::TFromD<D>> o = operands;
+  const PixelRow pixels = pixels_;
+  const Index n = step * static_cast<Index>(hn::Lanes(d));
   constexpr int kN = kTogether<hn::TFromD<D>>;
-  Index i = 0;
-  for (; i + kN <= n; i += kN) TwiceReluAt<kNonneg, kN>(d, o, i, to + i * lanes);
-  for (; i < n; ++i) TwiceReluAt<kNonneg, 1>(d, o, i, to + i * lanes);
+  Index x = 0;
+  for (; x + kN <= count; x += kN) TwiceReluAt<kNonneg, kN>(d, o, pixels, x, to + x * n, step);
+  for (; x < count; ++x) TwiceReluAt<kNonneg, 1>(d, o, pixels, x, to + x * n, step);
 }
 
 template <class D, bool kNonneg>
@@ -126,10 +128,9 @@ struct ReluRows {
   using T = hn::TFromD<D>;
   D d;
   ReluOperands<T> operands;
-  Index width;
 
-  HWY_INLINE void Row(Index y, T* to) const {
-    TwiceReluRow<kNonneg>(d, operands, y * width, to, width);
+  HWY_INLINE void Copy(const PixelRow& pixels, Index count, T* to, Index step) const {
+    CopyTwiceRelu<kNonneg>(d, operands, pixels, count, to, step);
   }
 };
 
@@ -156,21 +157,21 @@ struct StoreAffine {
   D d;
   Affine<D> affine;
   T* output;
-  Index width;
+  MapShape shape;
 
   template <int G>
   HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
     const Index lanes = static_cast<Index>(hn::Lanes(d));
-    const Index first = (y * width + x) * lanes;
+    const Index first = FirstPixel<G>(shape, y, x) * lanes;
     V values[G];
     // Addends first: the output may overwrite them.
     HWY_UNROLL(4)
     for (int k = 0; k < G; ++k) {
-      values[k] = affine(d, sums[k], first + (k < rows ? k : 0) * width * lanes);
+      values[k] = affine(d, sums[k], first + (k < rows ? k : 0) * lanes);
     }
     HWY_UNROLL(4)
     for (int k = 0; k < G; ++k) {
-      if (k < rows) hn::Store(values[k], d, output + first + k * width * lanes);
+      if (k < rows) hn::Store(values[k], d, output + first + k * lanes);
     }
   }
   HWY_INLINE void Rows(Index, Index) const {}
@@ -188,26 +189,17 @@ HWY_INLINE WindowJob<hn::TFromD<D>> WindowJobOf(D d, const LaneStep& step, Index
 template <class D, class Source, class Consumer>
 HWY_INLINE void RunStep(D d, const LaneStep& step, Index row_vectors, hn::TFromD<D>* scratch,
                         const Source& source, const Consumer& consumer) {
-  if (!step.pointwise()) {
-    return WindowSums(d, WindowJobOf(d, step, row_vectors, scratch), source, consumer);
-  }
-  // A row at a time, so that a relu has several pixels to work on in step.
-  const Index lanes = static_cast<Index>(hn::Lanes(d));
-  for (Index y = 0; y < step.output.height; ++y) {
-    source.Row(y, scratch);
-    HandOverRow(d, consumer, y, step.output.width,
-                [&](Index x) HWY_ATTR { return hn::Load(d, scratch + x * lanes); });
-  }
+  if (step.pointwise()) return SinglePixels(d, step.output, scratch, source, consumer);
+  WindowSums(d, WindowJobOf(d, step, row_vectors, scratch), source, consumer);
 }
 
 template <class D>
-HWY_INLINE ImageRows<D> ImageSource(D d, const LaneSteps& program, const LaneStep& step,
+HWY_INLINE ImageRows<D> ImageSource(D d, const LaneSteps& program,
                                     const PackOperands<hn::TFromD<D>>& pack) {
   using T = hn::TFromD<D>;
   return {d,
           pack.row,
           pack.pack,
-          step.input.width,
           program.num_pixels,
           program.channels,
           T(1) / static_cast<T>(program.channels)};
@@ -220,7 +212,7 @@ HWY_INLINE ReluOperands<hn::TFromD<D>> ReluSource(D d, const LaneSteps& program,
   const Index lanes = static_cast<Index>(hn::Lanes(d));
   const Index root = program.channels * program.num_pixels + step.map_offset;
   const Index inverse = root + program.num_map_pixels;
-  return {pack.slots + (step.input_slot * program.slot_stride + step.input_offset) * lanes,
+  return {pack.slots + step.input_slot * program.slot_stride * lanes,
           pack.row + root, pack.row + inverse, pack.pack + root * lanes,
           pack.pack + inverse * lanes};
 }
@@ -230,21 +222,19 @@ HWY_INLINE void RunStepFromSource(D d, const LaneSteps& program, const LaneStep&
                                   const PackOperands<hn::TFromD<D>>& pack,
                                   const Consumer& consumer) {
   const Index lanes = static_cast<Index>(hn::Lanes(d)), row = program.row_vectors;
-  const Index width = step.input.width;
   switch (step.source) {
     case RowSource::kImages:
-      return RunStep(d, step, row, pack.scratch, ImageSource(d, program, step, pack), consumer);
+      return RunStep(d, step, row, pack.scratch, ImageSource(d, program, pack), consumer);
     case RowSource::kMap: {
-      const auto* map =
-          pack.slots + (step.input_slot * program.slot_stride + step.input_offset) * lanes;
-      return RunStep(d, step, row, pack.scratch, MapRows<D>{d, map, width}, consumer);
+      const auto* map = pack.slots + step.input_slot * program.slot_stride * lanes;
+      return RunStep(d, step, row, pack.scratch, MapRows<D>{d, map}, consumer);
     }
     case RowSource::kReluNonneg: {
-      const ReluRows<D, true> source{d, ReluSource(d, program, step, pack), width};
+      const ReluRows<D, true> source{d, ReluSource(d, program, step, pack)};
       return RunStep(d, step, row, pack.scratch, source, consumer);
     }
     case RowSource::kRelu: {
-      const ReluRows<D, false> source{d, ReluSource(d, program, step, pack), width};
+      const ReluRows<D, false> source{d, ReluSource(d, program, step, pack)};
       return RunStep(d, step, row, pack.scratch, source, consumer);
     }
   }

@@ -18,7 +18,7 @@ namespace gramtile {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// The adjoint of a step's output, row by row; on the way its sum, its product with the addend, and
+// The adjoint of a step's output as a source; on the way its sum, its product with the addend, and
 // its contribution to the addend's adjoint.
 template <class D>
 struct AdjointRows {
@@ -30,24 +30,24 @@ struct AdjointRows {
   T* addend_adjoint;  // or nullptr
   bool addend_first;
   T addend_weight;
-  Index width;
   mutable V sum, addend_sum;
 
-  HWY_INLINE void Row(Index y, T* to) const {
-    const Index n = static_cast<Index>(hn::Lanes(d)), first = y * width * n;
+  HWY_INLINE void Copy(const PixelRow& pixels, Index count, T* to, Index step) const {
+    const Index n = static_cast<Index>(hn::Lanes(d));
     V total = sum;
-    for (Index i = 0; i < width * n; i += n) {
-      const V a = hn::Load(d, adjoint + first + i);
+    for (Index x = 0; x < count; ++x) {
+      const V a = hn::Load(d, adjoint + pixels[x] * n);
       total = hn::Add(total, a);
-      hn::Store(a, d, to + i);
+      hn::Store(a, d, to + x * step * n);
     }
     sum = total;
-    if (addend_adjoint != nullptr) Addend(first);
+    if (addend_adjoint != nullptr) Addend(pixels, count);
   }
 
-  HWY_NOINLINE void Addend(Index first) const {
+  HWY_NOINLINE void Addend(const PixelRow& pixels, Index count) const {
     const Index n = static_cast<Index>(hn::Lanes(d));
-    for (Index i = first; i < first + width * n; i += n) {
+    for (Index x = 0; x < count; ++x) {
+      const Index i = pixels[x] * n;
       const V a = hn::Load(d, adjoint + i);
       if (addend != nullptr) addend_sum = hn::MulAdd(a, hn::Load(d, addend + i), addend_sum);
       V value = hn::Mul(a, hn::Set(d, addend_weight));
@@ -56,31 +56,6 @@ struct AdjointRows {
     }
   }
 };
-
-// A map handed over in groups of rows: sum(y, x), after prepare(first row, rows) of the group.
-template <class D, class Consumer, class Prepare, class Sum>
-HWY_INLINE void HandOverMap(D, const Consumer& consumer_, const MapShape& map,
-                            const Prepare& prepare, const Sum& sum) {
-  using V = hn::Vec<D>;
-  const Consumer consumer = consumer_;
-  for (Index y = 0; y < map.height; y += kGroupRows) {
-    const Index rows = HWY_MIN(kGroupRows, map.height - y);
-    prepare(y, rows);
-    for (Index x = 0; x < map.width; ++x) {
-      if (rows == kGroupRows) {
-        const V sums[4] = {sum(y, x), sum(y + 1, x), sum(y + 2, x), sum(y + 3, x)};
-        consumer.Column(y, x, 4, sums);
-        continue;
-      }
-      for (Index k = 0; k < rows; ++k) {
-        const V sums[1] = {sum(y + k, x)};
-        consumer.Column(y + k, x, 1, sums);
-      }
-    }
-    consumer.Rows(y, rows);
-  }
-  consumer.KeepTotals(consumer_);
-}
 
 // Any geometry: input pixel x of an axis is in the windows of outputs o = (x + low −
 // i·dilation)/stride that are whole and inside. Sums along x of every output row are kept, then
@@ -98,12 +73,12 @@ void GeneralTransposed(D d, const LaneStep& step, const WindowJob<hn::TFromD<D>>
     return at / g.stride;
   };
   for (Index oy = 0; oy < step.output.height; ++oy) {
-    source.Row(oy, job.row);
+    source.Copy(pixel_row(step.output, oy), step.output.width, job.rows, 1);
     for (Index x = 0; x < width; ++x) {
       V sum = hn::Zero(d);
       for (Index i = 0; i < g.kernel_size && i * g.dilation <= x + g.pad_low; ++i) {
         const Index ox = output_of(x, i, step.output.width);
-        if (ox >= 0) sum = hn::Add(sum, hn::Load(d, job.row + ox * n));
+        if (ox >= 0) sum = hn::Add(sum, hn::Load(d, job.rows + ox * n));
       }
       hn::Store(sum, d, job.sums + (oy * width + x) * n);
     }
@@ -134,23 +109,14 @@ template <class D, class Consumer>
 HWY_NOINLINE void Transposed(D d, const ReverseStep& step, Index row_vectors,
                              hn::TFromD<D>* scratch, bool sums_ready, const AdjointRows<D>& source,
                              const Consumer& consumer) {
-  const Index n = static_cast<Index>(hn::Lanes(d));
   const LaneStep& f = step.forward;
   if (step.is_window) {
     const auto job = TransposedJobOf(d, step, row_vectors, scratch, sums_ready);
     return WindowSums(d, job, source, consumer);
   }
-  if (f.pointwise()) {
-    hn::TFromD<D>* const rows = scratch + row_vectors * n;  // kGroupRows of them
-    const auto read = [&](Index y, Index count) HWY_ATTR {
-      for (Index k = 0; k < count; ++k) source.Row(y + k, rows + k * row_vectors * n);
-    };
-    return HandOverMap(d, consumer, f.input, read, [&](Index y, Index x) HWY_ATTR {
-      return hn::Load(d, rows + (y % kGroupRows * row_vectors + x) * n);
-    });
-  }
+  if (f.pointwise()) return SinglePixels(d, f.input, scratch, source, consumer);
   if (is_whole_window(f.geometry, f.input, f.output)) {
-    source.Row(0, scratch);
+    source.Copy({0, 1}, 1, scratch, 1);
     const auto value = hn::Load(d, scratch);
     const auto nothing = [](Index, Index) {};
     return HandOverMap(d, consumer, f.input, nothing, [&](Index, Index) HWY_ATTR { return value; });

@@ -19,7 +19,7 @@ template <class D>
 struct SquaredImageRows {
   D d;
   const double* images;
-  Index width, num_pixels, channels;
+  Index num_pixels, channels;
 
   HWY_INLINE hn::Vec<D> At(Index pixel) const {
     const Index lanes = static_cast<Index>(hn::Lanes(d));
@@ -30,9 +30,8 @@ struct SquaredImageRows {
     }
     return hn::Mul(sum, hn::Set(d, 1.0 / static_cast<double>(channels)));
   }
-  HWY_INLINE void Row(Index y, double* to) const {
-    const Index lanes = static_cast<Index>(hn::Lanes(d));
-    for (Index x = 0; x < width; ++x) hn::Store(At(y * width + x), d, to + x * lanes);
+  HWY_INLINE void Copy(const PixelRow& pixels, Index count, double* to, Index step) const {
+    CopyPixels(d, *this, pixels, count, to, step);
   }
 };
 
@@ -42,7 +41,6 @@ struct VarianceRows {
   D d;
   const double* map;
   double* stack;
-  Index width;
 
   HWY_INLINE hn::Vec<D> At(Index pixel) const {
     const Index at = pixel * static_cast<Index>(hn::Lanes(d));
@@ -50,9 +48,8 @@ struct VarianceRows {
     hn::Store(xx, d, stack + at);
     return xx;
   }
-  HWY_INLINE void Row(Index y, double* to) const {
-    const Index lanes = static_cast<Index>(hn::Lanes(d));
-    for (Index x = 0; x < width; ++x) hn::Store(At(y * width + x), d, to + x * lanes);
+  HWY_INLINE void Copy(const PixelRow& pixels, Index count, double* to, Index step) const {
+    CopyPixels(d, *this, pixels, count, to, step);
   }
 };
 
@@ -61,36 +58,34 @@ void RunVarianceStep(D d, const LaneSteps& program, const LaneStep& step,
                      const VarianceOperands& pack, const StoreAffine<D>& consumer) {
   const Index lanes = static_cast<Index>(hn::Lanes(d));
   if (step.source == RowSource::kImages) {
-    const SquaredImageRows<D> source{d, pack.images, step.input.width, program.num_pixels,
-                                     program.channels};
+    const SquaredImageRows<D> source{d, pack.images, program.num_pixels, program.channels};
     return RunStep(d, step, program.row_vectors, pack.scratch, source, consumer);
   }
-  const double* map =
-      pack.slots + (step.input_slot * program.slot_stride + step.input_offset) * lanes;
+  const double* map = pack.slots + step.input_slot * program.slot_stride * lanes;
   if (step.source == RowSource::kMap) {
-    return RunStep(d, step, program.row_vectors, pack.scratch, MapRows<D>{d, map, step.input.width},
+    return RunStep(d, step, program.row_vectors, pack.scratch, MapRows<D>{d, map},
                    consumer);
   }
   double* stack = pack.variances + step.map_offset * lanes;
   RunStep(d, step, program.row_vectors, pack.scratch,
-          VarianceRows<D>{d, map, stack, step.input.width}, consumer);
+          VarianceRows<D>{d, map, stack}, consumer);
 }
 
 template <class D>
 void RunVariances(D d, const LaneSteps& program, const VarianceOperands& pack) {
   const Index lanes = static_cast<Index>(hn::Lanes(d));
-  const auto map = [&](Index slot, Index offset) HWY_ATTR -> double* {
-    return slot == kNoSlot ? nullptr : pack.slots + (slot * program.slot_stride + offset) * lanes;
+  const auto map = [&](Index slot) HWY_ATTR -> double* {
+    return slot == kNoSlot ? nullptr : pack.slots + slot * program.slot_stride * lanes;
   };
   for (Index i = 0; i < program.num_steps; ++i) {
     LaneStep step = program.steps[i];
     step.sums_ready = false;  // no relu to fuse: every map is stored
     RunVarianceStep(d, program, step, pack,
                     StoreAffine<D>{d,
-                                   {map(step.addend_slot, step.addend_offset), step.weight,
-                                    step.bias, step.addend_weight},
-                                   map(step.output_slot, step.output_offset),
-                                   step.output.width});
+                                   {map(step.addend_slot), step.weight, step.bias,
+                                    step.addend_weight},
+                                   map(step.output_slot),
+                                   step.output});
   }
 }
 

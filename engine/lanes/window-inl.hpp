@@ -1,11 +1,16 @@
 // Window sums on lanes: separable, all-ones, additions only. Included once per target.
 //
-//   source.Row(y) → row buffer → sums along x, a whole map of them → sums along y → consumer
+//   source → rows of a group in a buffer → sums along x, a whole map of them → sums along y →
+//   consumer
+//
+// A source gives any of its pixels:
+//
+//   source.Copy(pixels, count, to, step)        vector x · step of `to`: pixel pixels[x], x < count
 //
 // Sums along y are handed over a few rows at a time, pixel column by pixel column:
 //
-//   consumer.Column(first row, x, rows, sums)   sums[k]: row `first row` + k, k < rows; the others
-//                                               have no meaning
+//   consumer.Column(first row, x, rows, sums)   sums[k]: row `first row` + k, k < rows, all in one
+//                                               group; the others have no meaning
 //   consumer.Rows(first row, rows)              after all columns of these rows
 //   consumer.KeepTotals(original)               a loop works on a copy of the consumer, so that its
 //                                               members stay in registers: gives totals back
@@ -35,10 +40,16 @@ template <class T>
 struct WindowJob {
   MapShape input, output;
   WindowGeometry geometry;
-  T* row;           // a padded row of the source
+  T* rows;          // a group of padded rows of the source, column by column
   T* sums;          // source rows summed along x; unit windows: with rows of zeros around them
   bool sums_ready;  // the step before has left them there
 };
+
+// The first of `G` pixels of one column that a consumer is given. Four are a whole group.
+template <int G>
+HWY_INLINE Index FirstPixel(const MapShape& map, Index y, Index x) {
+  return G == kGroupRows ? y * map.width + x * kGroupRows : pixel_row(map, y)[x];
+}
 
 template <class D>
 HWY_INLINE void ZeroFill(D d, hn::TFromD<D>* to, Index num_vectors) {
@@ -46,7 +57,7 @@ HWY_INLINE void ZeroFill(D d, hn::TFromD<D>* to, Index num_vectors) {
   for (Index i = 0; i < num_vectors; ++i) hn::Store(hn::Zero(d), d, to + i * lanes);
 }
 
-// to[x] = Σ_{i<K} row[x + i] for x < width, width even.
+// to[x] = Σ_{i<K} row[x + i] for x < width, width even; `row` is one of a group.
 //   core = a1 + … + a(K−1) in pairs,  to[0] = a0 + core,  to[1] = core + aK
 template <int K, class D>
 HWY_NOINLINE void SumAlongX(D d, const hn::TFromD<D>* HWY_RESTRICT row,
@@ -54,25 +65,25 @@ HWY_NOINLINE void SumAlongX(D d, const hn::TFromD<D>* HWY_RESTRICT row,
   using V = hn::Vec<D>;
   constexpr int kNumPairs = (K - 1) / 2;
   const Index n = static_cast<Index>(hn::Lanes(d));
+  const auto at = [&](Index x, Index i) HWY_ATTR { return hn::Load(d, row + (x + i) * kGroupRows * n); };
   V pair[kNumPairs + 1];  // pair[i] = a(1+2i) + a(2+2i), kept from one couple to the next
   HWY_UNROLL(8)
   for (int i = 0; i + 1 < kNumPairs; ++i) {
-    pair[i] = hn::Add(hn::Load(d, row + (1 + 2 * i) * n), hn::Load(d, row + (2 + 2 * i) * n));
+    pair[i] = hn::Add(at(0, 1 + 2 * i), at(0, 2 + 2 * i));
   }
-  for (Index x = 0; x < width * n; x += 2 * n) {
-    V core = hn::Load(d, row + x + (K - 1) * n);
+  for (Index x = 0; x < width; x += 2) {
+    V core = at(x, K - 1);
     if constexpr (kNumPairs > 0) {
       constexpr int kLast = kNumPairs - 1;
-      pair[kLast] = hn::Add(hn::Load(d, row + x + (1 + 2 * kLast) * n),
-                            hn::Load(d, row + x + (2 + 2 * kLast) * n));
+      pair[kLast] = hn::Add(at(x, 1 + 2 * kLast), at(x, 2 + 2 * kLast));
       core = K % 2 == 0 ? hn::Add(core, pair[kLast]) : pair[kLast];
       HWY_UNROLL(8)
       for (int i = 0; i < kLast; ++i) core = hn::Add(core, pair[i]);
       HWY_UNROLL(8)
       for (int i = 0; i < kLast; ++i) pair[i] = pair[i + 1];
     }
-    hn::Store(hn::Add(hn::Load(d, row + x), core), d, to + x);
-    hn::Store(hn::Add(core, hn::Load(d, row + x + K * n)), d, to + x + n);
+    hn::Store(hn::Add(at(x, 0), core), d, to + x * n);
+    hn::Store(hn::Add(core, at(x, K)), d, to + (x + 1) * n);
   }
 }
 
@@ -84,20 +95,19 @@ HWY_NOINLINE void SumSevenAlongX(D d, const hn::TFromD<D>* HWY_RESTRICT row,
                                  hn::TFromD<D>* HWY_RESTRICT to, Index width) {
   using V = hn::Vec<D>;
   const Index n = static_cast<Index>(hn::Lanes(d));
-  V a0 = hn::Load(d, row), a2 = hn::Load(d, row + 2 * n), a4 = hn::Load(d, row + 4 * n);
-  V pair12 = hn::Add(hn::Load(d, row + n), a2);
-  V pair34 = hn::Add(hn::Load(d, row + 3 * n), a4);
-  for (Index x = 0; x < width * n; x += 4 * n) {
-    const V a6 = hn::Load(d, row + x + 6 * n), a7 = hn::Load(d, row + x + 7 * n);
-    const V a8 = hn::Load(d, row + x + 8 * n);
-    const V pair56 = hn::Add(hn::Load(d, row + x + 5 * n), a6);
+  const auto at = [&](Index x, Index i) HWY_ATTR { return hn::Load(d, row + (x + i) * kGroupRows * n); };
+  V a0 = at(0, 0), a2 = at(0, 2), a4 = at(0, 4);
+  V pair12 = hn::Add(at(0, 1), a2), pair34 = hn::Add(at(0, 3), a4);
+  for (Index x = 0; x < width; x += 4) {
+    const V a6 = at(x, 6), a7 = at(x, 7), a8 = at(x, 8);
+    const V pair56 = hn::Add(at(x, 5), a6);
     const V pair78 = hn::Add(a7, a8);
     const V core = hn::Add(pair34, pair56);
     const V left = hn::Add(pair12, core), right = hn::Add(core, pair78);
-    hn::Store(hn::Add(a0, left), d, to + x);
-    hn::Store(hn::Add(left, a7), d, to + x + n);
-    hn::Store(hn::Add(a2, right), d, to + x + 2 * n);
-    hn::Store(hn::Add(right, hn::Load(d, row + x + 9 * n)), d, to + x + 3 * n);
+    hn::Store(hn::Add(a0, left), d, to + x * n);
+    hn::Store(hn::Add(left, a7), d, to + (x + 1) * n);
+    hn::Store(hn::Add(a2, right), d, to + (x + 2) * n);
+    hn::Store(hn::Add(right, at(x, 9)), d, to + (x + 3) * n);
     a0 = a4, a2 = a6, a4 = a8, pair12 = pair56, pair34 = pair78;
   }
 }
@@ -170,24 +180,41 @@ struct SumsAlongX {
         input_width(job.input.width) {}
 
   HWY_INLINE T* Row(Index y) const { return first + (y + low) * stride; }
-  // The zeros beside the pixels of a row buffer.
-  HWY_INLINE void ZeroEnds(T* row) const {
-    const Index n = static_cast<Index>(hn::Lanes(d));
-    ZeroFill(d, row, low);
-    ZeroFill(d, row + (low + input_width) * n, width + K - low - input_width);
+  // The zeros beside the pixels of a group of rows.
+  HWY_INLINE void ZeroEnds(T* rows) const {
+    const Index n = kGroupRows * static_cast<Index>(hn::Lanes(d));
+    ZeroFill(d, rows, low * kGroupRows);
+    ZeroFill(d, rows + (low + input_width) * n, (width + K - low - input_width) * kGroupRows);
   }
   HWY_INLINE void ZeroAbove() const { ZeroFill(d, first, low * width); }
   HWY_INLINE void ZeroBelow(Index output_height) const {
     ZeroFill(d, Row(height), (sums_rows(K, output_height) - low - height) * width);
   }
-  HWY_INLINE void Sum(const T* row, Index y) const {
-    if constexpr (K == 7) {
-      SumSevenAlongX(d, row, Row(y), width);
-    } else {
-      SumAlongX<K>(d, row, Row(y), width);
+  // Rows y, …, y + count − 1 of a group that starts at row y.
+  HWY_INLINE void Sum(const T* rows, Index y, Index count) const {
+    const Index n = static_cast<Index>(hn::Lanes(d));
+    for (Index k = 0; k < count; ++k) {
+      if constexpr (K == 7) {
+        SumSevenAlongX(d, rows + k * n, Row(y + k), width);
+      } else {
+        SumAlongX<K>(d, rows + k * n, Row(y + k), width);
+      }
     }
   }
 };
+
+// Rows y, …, y + count − 1 of a source, a whole group, column by column.
+template <class D, class Source>
+HWY_INLINE void CopyGroup(D d, const Source& source, const MapShape& shape, Index y, Index count,
+                          hn::TFromD<D>* to) {
+  if (count == kGroupRows) {
+    return source.Copy({y * shape.width, 1}, kGroupRows * shape.width, to, 1);
+  }
+  for (Index k = 0; k < count; ++k) {
+    source.Copy(pixel_row(shape, y + k), shape.width, to + k * static_cast<Index>(hn::Lanes(d)),
+                kGroupRows);
+  }
+}
 
 // Stride 1, dilation 1, K known.
 template <int K, class D, class Source, class Consumer>
@@ -197,15 +224,16 @@ HWY_NOINLINE void UnitWindows(D d, const WindowJob<hn::TFromD<D>>& job, const So
   const SumsAlongX<K, D> sums(d, job);
   Index produced = job.sums_ready ? job.input.height : 0;
   if (!job.sums_ready) {
-    sums.ZeroEnds(job.row);
+    sums.ZeroEnds(job.rows);
     sums.ZeroAbove();
     sums.ZeroBelow(job.output.height);
   }
   for (Index y = 0; y < job.output.height; y += kGroupRows) {
     const Index needed = HWY_MIN(job.input.height, y + kGroupRows + K - 1 - sums.low);
-    for (; produced < needed; ++produced) {
-      source.Row(produced, job.row + sums.low * n);
-      sums.Sum(job.row, produced);
+    for (; produced < needed; produced += kGroupRows) {
+      const Index count = HWY_MIN(kGroupRows, job.input.height - produced);
+      CopyGroup(d, source, job.input, produced, count, job.rows + sums.low * kGroupRows * n);
+      sums.Sum(job.rows, produced, count);
     }
     const Index rows = HWY_MIN(kGroupRows, job.output.height - y);
     const auto* first = sums.first + y * sums.stride;
@@ -220,6 +248,43 @@ HWY_NOINLINE void UnitWindows(D d, const WindowJob<hn::TFromD<D>>& job, const So
     }
     consumer.Rows(y, rows);
   }
+}
+
+// A map handed over in groups of rows: sum(y, x), after prepare(first row, rows) of the group.
+template <class D, class Consumer, class Prepare, class Sum>
+HWY_INLINE void HandOverMap(D, const Consumer& consumer_, const MapShape& map,
+                            const Prepare& prepare, const Sum& sum) {
+  using V = hn::Vec<D>;
+  const Consumer consumer = consumer_;
+  for (Index y = 0; y < map.height; y += kGroupRows) {
+    const Index rows = HWY_MIN(kGroupRows, map.height - y);
+    prepare(y, rows);
+    for (Index x = 0; x < map.width; ++x) {
+      if (rows == kGroupRows) {
+        const V sums[4] = {sum(y, x), sum(y + 1, x), sum(y + 2, x), sum(y + 3, x)};
+        consumer.Column(y, x, 4, sums);
+        continue;
+      }
+      for (Index k = 0; k < rows; ++k) {
+        const V sums[1] = {sum(y + k, x)};
+        consumer.Column(y + k, x, 1, sums);
+      }
+    }
+    consumer.Rows(y, rows);
+  }
+  consumer.KeepTotals(consumer_);
+}
+
+// No window: every pixel of the source is the sum at its place.
+template <class D, class Source, class Consumer>
+HWY_INLINE void SinglePixels(D d, const MapShape& shape, hn::TFromD<D>* rows, const Source& source,
+                             const Consumer& consumer) {
+  const Index n = static_cast<Index>(hn::Lanes(d));
+  const auto copy = [&](Index y, Index count)
+                        HWY_ATTR { CopyGroup(d, source, shape, y, count, rows); };
+  HandOverMap(d, consumer, shape, copy, [&](Index y, Index x) HWY_ATTR {
+    return hn::Load(d, rows + (x * kGroupRows + y % kGroupRows) * n);
+  });
 }
 
 // Rows the ring holds in the general case: all that one output row needs.
@@ -272,18 +337,18 @@ void GeneralWindows(D d, const WindowJob<hn::TFromD<D>>& job, const Source& sour
     const Index needed = HWY_MIN(job.input.height, first + (g.kernel_size - 1) * g.dilation + 1);
     for (; produced < needed; ++produced) {
       if (K == 1 && produced < first) continue;  // between windows
-      source.Row(produced, job.row);
+      source.Copy(pixel_row(job.input, produced), job.input.width, job.rows, 1);
       T* to = ring_row(produced);
       for (Index ox = 0; ox < width; ++ox) {
         const Index x0 = ox * g.stride - g.pad_low;
         V sum;
         if (inside(x0, job.input.width)) {
-          sum = hn::Load(d, job.row + x0 * lanes);
+          sum = hn::Load(d, job.rows + x0 * lanes);
           HWY_UNROLL(4)
-          for (int i = 1; i < K; ++i) sum = hn::Add(sum, hn::Load(d, job.row + (x0 + i) * lanes));
+          for (int i = 1; i < K; ++i) sum = hn::Add(sum, hn::Load(d, job.rows + (x0 + i) * lanes));
         } else {
           sum = ClippedSum(d, g, x0, job.input.width,
-                           [&](Index x) HWY_ATTR { return hn::Load(d, job.row + x * lanes); });
+                           [&](Index x) HWY_ATTR { return hn::Load(d, job.rows + x * lanes); });
         }
         hn::Store(sum, d, to + ox * lanes);
       }
@@ -308,8 +373,8 @@ void GeneralWindows(D d, const WindowJob<hn::TFromD<D>>& job, const Source& sour
 
 // Σ of a row, four sums at a time.
 template <class D>
-HWY_INLINE hn::Vec<D> RowSum(D d, const hn::TFromD<D>* row, Index width) {
-  const Index lanes = static_cast<Index>(hn::Lanes(d));
+HWY_INLINE hn::Vec<D> RowSum(D d, const hn::TFromD<D>* row, Index step, Index width) {
+  const Index lanes = step * static_cast<Index>(hn::Lanes(d));
   hn::Vec<D> sums[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
   Index x = 0;
   for (; x + 4 <= width; x += 4) {
@@ -329,8 +394,8 @@ HWY_INLINE void WholeWindow(D d, const WindowJob<hn::TFromD<D>>& job, const Sour
     total = hn::Load(d, job.sums);
   } else {
     for (Index y = 0; y < job.input.height; ++y) {
-      source.Row(y, job.row);
-      total = hn::Add(total, RowSum(d, job.row, job.input.width));
+      source.Copy(pixel_row(job.input, y), job.input.width, job.rows, 1);
+      total = hn::Add(total, RowSum(d, job.rows, 1, job.input.width));
     }
   }
   HandOverRow(d, consumer, 0, 1, [&](Index) HWY_ATTR { return total; });

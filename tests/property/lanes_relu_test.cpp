@@ -100,7 +100,13 @@ std::vector<T> relus(const std::vector<T>& cs, bool nonnegative, bool by_rows, T
     }
   }
   run.run();
-  return {run.output().begin(), run.output().begin() + static_cast<std::ptrdiff_t>(cs.size())};
+  const MapShape shape = program.steps.back().output;
+  std::vector<T> result(cs.size());
+  for (std::size_t i = 0; i < cs.size(); ++i) {
+    const auto x = static_cast<Index>(i / lanes);
+    result[i] = run.output()[static_cast<std::size_t>(pixel_row(shape, 0)[x]) * lanes + i % lanes];
+  }
+  return result;
 }
 
 // Largest error relative to κ(c) in units of the bound.

@@ -69,10 +69,13 @@ void fill(HandLanes<T>& run, Random& random, std::size_t num_pixels) {
 }
 
 template <class T>
-Map lane_map(std::span<const T> values, Index num_pixels, std::size_t lane) {
+Map lane_map(std::span<const T> values, MapShape shape, std::size_t lane) {
   Map map;
-  for (std::size_t p = 0; p < static_cast<std::size_t>(num_pixels); ++p) {
-    map.push_back(static_cast<double>(values[p * HandLanes<T>::lanes() + lane]));
+  for (Index y = 0; y < shape.height; ++y) {
+    for (Index x = 0; x < shape.width; ++x) {
+      const auto pixel = static_cast<std::size_t>(pixel_row(shape, y)[x]);
+      map.push_back(static_cast<double>(values[pixel * HandLanes<T>::lanes() + lane]));
+    }
   }
   return map;
 }
@@ -101,17 +104,18 @@ void check_chain(MapShape shape, const std::vector<WindowGeometry>& geometries, 
   HandLanes<T> run(kept);
   fill(run, random, static_cast<std::size_t>(shape.num_pixels()));
   run.run();
-  Map input = lane_map<T>(run.pack(), shape.num_pixels(), 0);
+  Map input = lane_map<T>(run.pack(), shape, 0);
   for (std::size_t i = 0; i < geometries.size(); ++i) {
     CAPTURE(i);
     const MapShape in = program.values[i].shape, out = program.values[i + 1].shape;
     INFO(description(geometries[i], in));
     const std::span<const T> map = run.slot(kept.value_slots[i + 1]);
-    const Map result = lane_map(map, out.num_pixels(), 0);
+    const Map result = lane_map(map, out, 0);
     check_sum<T>(geometries[i], in, out, input, result);
-    for (std::size_t n = 0; n < result.size() * HandLanes<T>::lanes(); ++n) {
-      const std::size_t lane = n % HandLanes<T>::lanes();
-      REQUIRE(map[n] == static_cast<T>(result[n / HandLanes<T>::lanes()]) * lane_factor<T>(lane));
+    for (std::size_t lane = 0; lane < HandLanes<T>::lanes(); ++lane) {
+      Map scaled = result;
+      for (double& value : scaled) value *= static_cast<double>(lane_factor<T>(lane));
+      REQUIRE(lane_map(map, out, lane) == scaled);
     }
     input = result;
   }
@@ -121,8 +125,8 @@ void check_chain(MapShape shape, const std::vector<WindowGeometry>& geometries, 
   std::copy_n(run.row().begin(), again.row().size(), again.row().begin());
   std::copy_n(run.pack().begin(), again.pack().size(), again.pack().begin());
   again.run();
-  const Index num_pixels = program.values.back().shape.num_pixels();
-  REQUIRE(lane_map(again.output(), num_pixels, 0) == lane_map(run.output(), num_pixels, 0));
+  const MapShape out = program.values.back().shape;
+  REQUIRE(lane_map(again.output(), out, 0) == lane_map(run.output(), out, 0));
 }
 
 // Padding "same" of one window size: even windows reach further to the high side.

@@ -213,7 +213,9 @@ TEST_CASE(
     const double* row = block->view.rows + e * block->view.row_stride;
     const double* pack = block->view.packs + e / lanes * block->view.pack_stride + e % lanes;
     for (Index i = 0; i < 18; ++i) {
-      CHECK(row[i] == f.images[e + 3][static_cast<std::size_t>(i)]);
+      // 3 × 3 pixels, one group of rows: column by column.
+      const Index place = i / 9 * 9 + i % 9 % 3 * 3 + i % 9 / 3;
+      CHECK(row[place] == f.images[e + 3][static_cast<std::size_t>(i)]);
     }
     for (Index i = 0; i < values; ++i) {
       const double factor = i < 27 ? 1 : 0.5;  // rows hold half the inverse
