@@ -40,7 +40,7 @@ struct PlainAdjoint {
   AdjointMap<D> adjoint;  // map == nullptr for images: nobody asks
   T weight;
   MapShape shape;
-  mutable V weight_sum;
+  mutable V weight_sums[2];  // two chains of additions are shorter than one
 
   template <int G>
   HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
@@ -49,7 +49,7 @@ struct PlainAdjoint {
     for (int k = 0; k < G; ++k) {
       if (k >= rows) continue;
       const Index pixel = first + k;
-      weight_sum = hn::MulAdd(source.At(pixel), sums[k], weight_sum);
+      weight_sums[k % 2] = hn::MulAdd(source.At(pixel), sums[k], weight_sums[k % 2]);
       if (adjoint.map != nullptr) {
         adjoint.Put(d, pixel * n, hn::Mul(sums[k], hn::Set(d, weight)));
       }
@@ -57,7 +57,7 @@ struct PlainAdjoint {
   }
   HWY_INLINE void Rows(Index, Index) const {}
   HWY_INLINE void KeepTotals(const PlainAdjoint& original) const {
-    original.weight_sum = weight_sum;
+    for (int k = 0; k < 2; ++k) original.weight_sums[k] = weight_sums[k];
   }
 };
 
@@ -67,38 +67,49 @@ template <class T>
 struct SafeWeight {
   T factor, rest;  // factor · rest is the weight
   explicit SafeWeight(double weight)
-      : factor(weight > 1e-9 ? static_cast<T>(weight) : T(1)),
-        rest(weight > 1e-9 ? T(1) : static_cast<T>(weight)) {}
+      : factor(weight > kSmallestDivisor ? static_cast<T>(weight) : T(1)),
+        rest(weight > kSmallestDivisor ? T(1) : static_cast<T>(weight)) {}
+};
+
+// What a backward pass leaves of a relu's bend, and what it finds on the tape.
+enum class Backward {
+  kJacobian,                // one map of bends; the relu's input
+  kGradient,                // sums of bends over pairs; the relu's input
+  kGradientFromHaversines,  // sums of bends over pairs; haversines
 };
 
 // Source is twice the relu of a map. The adjoint of the map goes to `adjoint`, or to the step that
-// runs next; adjoint · bend to `bend`: kAccumulate (gradient): added to the pack's accumulator,
-// and summed over lanes to the row's; otherwise (jacobian): stored.
+// runs next. Jacobian: adjoint · bend, which is r · sine, to `bend`. Gradient: to the accumulators
+// of the pack and of the row image, each without the root of its own variance, which is the same
+// for all its pairs.
 //
 // Σ source · T = Σ (xy·slope + bend/π) · T, from the products with the weight, which are needed
-// anyway.
-template <bool kNonneg, bool kAccumulate, class D>
+// anyway. A gradient's caller has Σ bend and adds it; and what is left, Σ xy · adjoint, does
+// without xy behind haversines (weight_sums.hpp).
+template <bool kNonneg, Backward kMode, class D>
 struct ReluAdjoint {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
+  static constexpr bool kAccumulates = kMode != Backward::kJacobian;
+  static constexpr bool kHaversines = kMode == Backward::kGradientFromHaversines;
   D d;
-  ReluOperands<T> operands;
+  ReluOperands<T> operands;  // its map holds haversines, or xy
   AdjointMap<D> adjoint;
   const NextSums<D>* next;  // or nullptr
-  SafeWeight<T> weight;
+  T* next_rows;             // its rows from pixel 0 on
+  SafeWeight<T> weight;     // behind haversines: all in `factor`
   MapShape shape;
   T* bend;                                     // [pixel][lane]
   T* row_bend;                                 // [pixel], and
-  T* group;                                    // a group of pixels: kAccumulate only
+  T* group;                                    // a group of pixels: gradients only
   mutable V slope_sum, bend_sum, adjoint_sum;  // Σ xy · adjoint, Σ bend · T, Σ adjoint for `next`
 
   template <int G>
   HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
     constexpr int N = HWY_MIN(G, kTogether<T>);
     const Index n = static_cast<Index>(hn::Lanes(d)), first = FirstPixel<G>(shape, y, x);
-    // The group's place in `group`, and in the next step's buffers.
     const Index in_group = first - y / kGroupRows * kGroupRows * shape.width;
-    T* const to = next == nullptr ? nullptr : next->RowBuffer(y) + x * kGroupRows * n;
+    T* const to = next_rows + (x * kGroupRows + y % kGroupRows) * n;
     HWY_UNROLL(4)
     for (int q = 0; q < G; q += N) {
       V t[N];
@@ -108,49 +119,76 @@ struct ReluAdjoint {
   }
   // N pixels of a group are a whole column of it, and their bends are summed while in registers.
   template <int N>
-  static constexpr bool kMerged = kAccumulate && kMergesLanes<D> && N == kGroupRows;
+  static constexpr bool kMerged = kAccumulates&& kMergesLanes<D>&& N == kGroupRows;
 
-  // Those of N pixels, one below the other, that are among the `rows`. `to`: for the next step.
+  // Those of N pixels, one below the other, that are among the `rows`. a: T, then its product with
+  // slope and weight. `to`: for the next step.
   template <int N>
   HWY_INLINE void Pixels(Index first, Index rows, V (&a)[N], T* to, T* bends) const {
     const Index n = static_cast<Index>(hn::Lanes(d));
-    V xy[N], sx[N], sy[N], half_inverse[N], b[N];
-    GRAMTILE_EACH(k) {
-      const Index i = first + (k < rows ? k : 0), at = i * n;
-      half_inverse[k] = hn::Mul(hn::Set(d, operands.row_half_inverse[i]),
-                                hn::Load(d, operands.column_inverse + at));
-      xy[k] = hn::Load(d, operands.map + at);
-      sx[k] = hn::Set(d, operands.row_root[i]);
-      sy[k] = hn::Load(d, operands.column_root + at);
+    V xy[N], u[N], sine[N];
+    GRAMTILE_EACH(k) xy[k] = hn::Load(d, operands.map + (first + (k < rows ? k : 0)) * n);
+    if constexpr (kHaversines) {
+      GRAMTILE_EACH(k) u[k] = kNonneg ? xy[k] : hn::Abs(xy[k]);
+    } else {
+      HaversineOf(first, rows, xy, u);
     }
     GRAMTILE_EACH(k) a[k] = hn::Mul(a[k], hn::Set(d, weight.factor));
-    MultiplyByDerivative<kNonneg>(d, xy, sx, sy, half_inverse, a, b);
+    MultiplyByDerivative<kNonneg>(d, u, xy, a, sine);
+    if constexpr (!kHaversines) ApplyRest(first, rows, xy, a, sine);
     GRAMTILE_EACH(k) {
       if (k >= rows) continue;
-      slope_sum = hn::MulAdd(xy[k], a[k], slope_sum);
-      bend_sum = hn::Add(bend_sum, b[k]);
-    }
-    if (weight.rest != T(1)) {
-      GRAMTILE_EACH(k) a[k] = hn::Mul(a[k], hn::Set(d, weight.rest));
-      GRAMTILE_EACH(k) b[k] = hn::Mul(b[k], hn::Set(d, weight.rest));
-    }
-    GRAMTILE_EACH(k) {
-      if (k >= rows) continue;
-      const Index at = (first + k) * n;
       if (next != nullptr) {
         adjoint_sum = hn::Add(adjoint_sum, a[k]);
         hn::Store(a[k], d, to + k * n);
       } else {
-        adjoint.Put(d, at, a[k]);
+        adjoint.Put(d, (first + k) * n, a[k]);
       }
-      if (kAccumulate && !kMerged<N>) hn::Store(b[k], d, bends + k * n);
-      hn::Store(kAccumulate ? hn::Add(b[k], hn::Load(d, bend + at)) : b[k], d, bend + at);
     }
-    if constexpr (kMerged<N>) hn::Store(MergeLanes(d, b), d, bends);
+    GRAMTILE_EACH(k) {
+      if (k >= rows) continue;
+      const Index i = first + k, at = i * n;
+      const V sx = hn::Set(d, operands.row_root[i]), sy = hn::Load(d, operands.column_root + at);
+      if constexpr (kAccumulates) {
+        hn::Store(hn::MulAdd(sine[k], sx, hn::Load(d, bend + at)), d, bend + at);
+        sine[k] = hn::Mul(sine[k], sy);
+        if (!kMerged<N>) hn::Store(sine[k], d, bends + k * n);
+      } else {
+        hn::Store(hn::Mul(sine[k], hn::Mul(sx, sy)), d, bend + at);
+      }
+    }
+    if constexpr (kMerged<N>) hn::Store(MergeLanes(d, sine), d, bends);
+  }
+  template <int N>
+  HWY_INLINE void HaversineOf(Index first, Index rows, const V (&xy)[N], V (&u)[N]) const {
+    V half_inverse[N];
+    GRAMTILE_EACH(k) {
+      const Index i = first + (k < rows ? k : 0), at = i * static_cast<Index>(hn::Lanes(d));
+      half_inverse[k] = hn::Mul(hn::Set(d, operands.row_half_inverse[i]),
+                                hn::Load(d, operands.column_inverse + at));
+    }
+    Haversine<kNonneg>(d, xy, half_inverse, u);
+  }
+  // The sums that ∂weight is made of, and then the rest of the weight.
+  template <int N>
+  HWY_INLINE void ApplyRest(Index first, Index rows, const V (&xy)[N], V (&a)[N],
+                            V (&sine)[N]) const {
+    GRAMTILE_EACH(k) {
+      if (k < rows) slope_sum = hn::MulAdd(xy[k], a[k], slope_sum);
+    }
+    if (kAccumulates && weight.rest == T(1)) return;
+    GRAMTILE_EACH(k) {
+      const Index i = first + (k < rows ? k : 0), at = i * static_cast<Index>(hn::Lanes(d));
+      const V r = hn::Mul(hn::Set(d, operands.row_root[i]), hn::Load(d, operands.column_root + at));
+      if (k < rows) bend_sum = hn::MulAdd(sine[k], r, bend_sum);
+    }
+    if (weight.rest == T(1)) return;
+    GRAMTILE_EACH(k) a[k] = hn::Mul(a[k], hn::Set(d, weight.rest));
+    GRAMTILE_EACH(k) sine[k] = hn::Mul(sine[k], hn::Set(d, weight.rest));
   }
   HWY_INLINE void Rows(Index y, Index rows) const {
     const Index width = shape.width;
-    if constexpr (kAccumulate) {
+    if constexpr (kAccumulates) {
       const PixelRow row = pixel_row(shape, y);
       T* const sums = row_bend + y / kGroupRows * kGroupRows * width;
       if (kMerged<kTogether<T>> && rows == kGroupRows) {
@@ -162,8 +200,9 @@ struct ReluAdjoint {
     // Above the map: the relu's that comes next on the way back, if its map has the same size.
     const Index after = y + kRowsAhead, height = shape.height;
     const Index ahead = (after < height ? after : after - 2 * height) * width;
-    operands.PrefetchRow(ahead, rows * width);
-    if (kAccumulate) PrefetchLines(row_bend, ahead, rows * width);
+    PrefetchLines(operands.row_root, ahead, rows * width);
+    if (!kHaversines) PrefetchLines(operands.row_half_inverse, ahead, rows * width);
+    if (kAccumulates) PrefetchLines(row_bend, ahead, rows * width);
     if (next != nullptr) next->Rows(y, rows);
   }
   HWY_INLINE void KeepTotals(const ReluAdjoint& original) const {
@@ -245,14 +284,29 @@ class ReversePairStep {
   template <class Source>
   HWY_INLINE V Plain(const ReverseStep& step, const AdjointRows<D>& rows,
                      const AdjointMap<D>& adjoint, bool ready, const Source& source) const {
-    const PlainAdjoint<D, Source> consumer{
-        d_,          source, adjoint, static_cast<T>(step.forward.weight), step.forward.input,
-        hn::Zero(d_)};
+    const PlainAdjoint<D, Source> consumer{d_,
+                                           source,
+                                           adjoint,
+                                           static_cast<T>(step.forward.weight),
+                                           step.forward.input,
+                                           {hn::Zero(d_), hn::Zero(d_)}};
     Transposed(d_, step, program_.forward.row_vectors, b_.pack.scratch, ready, rows, consumer);
-    return consumer.weight_sum;
+    return hn::Add(consumer.weight_sums[0], consumer.weight_sums[1]);
   }
 
   template <bool kNonneg>
+  HWY_INLINE V Relu(const ReverseStep& step, const ReverseStep* next, const AdjointRows<D>& rows,
+                    const AdjointMap<D>& adjoint, bool ready, V& bias) const {
+    if constexpr (!kAccumulate) {
+      return Relu<kNonneg, Backward::kJacobian>(step, next, rows, adjoint, ready, bias);
+    } else if (step.from_haversines) {
+      return Relu<kNonneg, Backward::kGradientFromHaversines>(step, next, rows, adjoint, ready,
+                                                              bias);
+    } else {
+      return Relu<kNonneg, Backward::kGradient>(step, next, rows, adjoint, ready, bias);
+    }
+  }
+  template <bool kNonneg, Backward kMode>
   HWY_INLINE V Relu(const ReverseStep& step, const ReverseStep* next, const AdjointRows<D>& rows,
                     const AdjointMap<D>& adjoint, bool ready, V& bias) const {
     const Index group =
@@ -262,11 +316,12 @@ class ReversePairStep {
                            TransposedJobOf(d_, fused ? *next : step, program_.forward.row_vectors,
                                            b_.pack.scratch, false),
                            b_.pack.scratch + group};
-    const ReluAdjoint<kNonneg, kAccumulate, D> consumer{
+    const ReluAdjoint<kNonneg, kMode, D> consumer{
         d_,
         ReluSource(d_, program_.forward, step.forward, b_.pack),
         adjoint,
         fused ? &sums : nullptr,
+        fused ? sums.RowBuffer(0) : nullptr,
         SafeWeight<T>(step.forward.weight),
         step.forward.input,
         b_.bend,
@@ -277,7 +332,6 @@ class ReversePairStep {
         hn::Zero(d_)};
     if (fused) sums.Start();
     Transposed(d_, step, program_.forward.row_vectors, b_.pack.scratch, ready, rows, consumer);
-    if (fused) sums.Finish();
     bias = consumer.adjoint_sum;
     return consumer.WeightSum();
   }

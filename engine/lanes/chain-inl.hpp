@@ -144,13 +144,9 @@ HWY_INLINE void ReverseChainStep(D d, const ReverseSteps& program, const Reverse
   const AdjointMap<D> adjoint{
       step.source_adjoint == kNoSlot ? nullptr : adjoints + step.source_adjoint * stride,
       step.source_first};
-  const ChainAdjoint<D, Variance> consumer{d,
-                                           variance,
-                                           adjoint,
-                                           bend,
-                                           static_cast<T>(step.forward.weight),
-                                           step.forward.input,
-                                           hn::Zero(d)};
+  const ChainAdjoint<D, Variance> consumer{
+      d,          variance, adjoint, bend, static_cast<T>(step.forward.weight), step.forward.input,
+      hn::Zero(d)};
   Transposed(d, step, program.forward.row_vectors, scratch, false, rows, consumer);
   const auto add = [&](int kind, hn::Vec<D> v) HWY_ATTR {
     hn::Store(hn::Add(v, hn::Load(d, raw + kind * n)), d, raw + kind * n);

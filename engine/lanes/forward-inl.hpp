@@ -23,8 +23,8 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // The output of a step, through the relu, to the next step's sums; also to its slot, unless
-// `output` is nullptr.
-template <bool kNonneg, class D>
+// `output` is nullptr: as it is, or (kHaversines) the relu's haversine with the output's sign.
+template <bool kNonneg, bool kHaversines, class D>
 struct ReluIntoNext {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
@@ -46,7 +46,7 @@ struct ReluIntoNext {
     for (int k = 0; k < G; ++k) {
       values[k] = affine(d, sums[k], (first + (k < rows ? k : 0)) * lanes);
     }
-    if (output != nullptr) {
+    if (!kHaversines && output != nullptr) {
       HWY_UNROLL(4)
       for (int k = 0; k < G; ++k) {
         if (k < rows) hn::Store(values[k], d, output + (first + k) * lanes);
@@ -55,7 +55,7 @@ struct ReluIntoNext {
     T* const to = next.RowBuffer(y) + x * kGroupRows * lanes;
     HWY_UNROLL(2)
     for (int q = 0; q < G; q += N) {
-      V xy[N], sx[N], sy[N], half_inverse[N], f[N];
+      V xy[N], sx[N], sy[N], half_inverse[N], u[N], f[N];
       GRAMTILE_EACH(k) {
         const Index i = first + (q + k < rows ? q + k : 0), at = i * lanes;
         xy[k] = values[q + k];
@@ -64,20 +64,27 @@ struct ReluIntoNext {
         sx[k] = hn::Set(d, relu.row_root[i]);
         sy[k] = hn::Load(d, relu.column_root + at);
       }
-      TwiceRelu<kNonneg>(d, xy, sx, sy, half_inverse, f);
+      TwiceRelu<kNonneg>(d, xy, sx, sy, half_inverse, u, f);
+      if constexpr (kHaversines) {
+        GRAMTILE_EACH(k) {
+          const V value = kNonneg ? u[k] : hn::CopySignToAbs(u[k], xy[k]);
+          if (q + k < rows) hn::Store(value, d, output + (first + q + k) * lanes);
+        }
+      }
       GRAMTILE_EACH(k) {
         if (q + k < rows) hn::Store(f[k], d, to + (q + k) * lanes);
       }
     }
   }
   HWY_INLINE void Rows(Index y, Index rows) const {
-    relu.PrefetchRow((y + kRowsAhead) * shape.width, rows * shape.width);  // behind the map: the next relu's
+    relu.PrefetchRow((y + kRowsAhead) * shape.width,
+                     rows * shape.width);  // behind the map: the next relu's
     next.Rows(y, rows);
   }
   HWY_INLINE void KeepTotals(const ReluIntoNext&) const {}
 };
 
-template <bool kNonneg, class D>
+template <bool kNonneg, bool kHaversines, class D>
 HWY_NOINLINE void RunIntoNext(D d, const LaneSteps& program, const LaneStep& step,
                               const LaneStep& next, const PackOperands<hn::TFromD<D>>& pack,
                               const Affine<D>& affine, hn::TFromD<D>* output) {
@@ -87,9 +94,8 @@ HWY_NOINLINE void RunIntoNext(D d, const LaneSteps& program, const LaneStep& ste
   sums.Start();
   RunStepFromSource(
       d, program, step, pack,
-      ReluIntoNext<kNonneg, D>{d, affine, step.stores_output ? output : nullptr, step.output,
-                               ReluSource(d, program, next, pack), sums});
-  sums.Finish();
+      ReluIntoNext<kNonneg, kHaversines, D>{d, affine, step.stores_output ? output : nullptr,
+                                            step.output, ReluSource(d, program, next, pack), sums});
 }
 
 template <class D>
@@ -105,13 +111,15 @@ void RunForward(D d, const LaneSteps& program, const PackOperands<hn::TFromD<D>>
     const Affine<D> affine{map(step.addend_slot), static_cast<T>(step.weight),
                            static_cast<T>(step.bias), static_cast<T>(step.addend_weight)};
     const LaneStep* next = i + 1 < program.num_steps ? &program.steps[i + 1] : nullptr;
+    const bool haversines = program.keeps_haversines && step.haversine_suffices;
     if (next == nullptr || !next->sums_ready) {
-      RunStepFromSource(d, program, step, pack,
-                        StoreAffine<D>{d, affine, output, step.output});
+      RunStepFromSource(d, program, step, pack, StoreAffine<D>{d, affine, output, step.output});
     } else if (next->source == RowSource::kReluNonneg) {
-      RunIntoNext<true>(d, program, step, *next, pack, affine, output);
+      haversines ? RunIntoNext<true, true>(d, program, step, *next, pack, affine, output)
+                 : RunIntoNext<true, false>(d, program, step, *next, pack, affine, output);
     } else {
-      RunIntoNext<false>(d, program, step, *next, pack, affine, output);
+      haversines ? RunIntoNext<false, true>(d, program, step, *next, pack, affine, output)
+                 : RunIntoNext<false, false>(d, program, step, *next, pack, affine, output);
     }
   }
 }

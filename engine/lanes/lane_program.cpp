@@ -284,19 +284,24 @@ class Compiler {
     for (const LaneStep& step : result_.steps) {
       if (!sums_along_x(step)) continue;
       room.include(sums_of(step));
-      if (keep_values_) room.include(SumsRoom::of(step.geometry, step.input));  // transposed
+      if (keep_values_) room.include(SumsRoom::of(step.output, step.input));  // transposed
     }
     result_.sums_vectors = room.size();
     for (std::size_t i = 0; i < result_.steps.size(); ++i) {
       LaneStep& step = step_at(i);
       if (i > 0) step.sums_ready = continues(step_at(i - 1), step);
       if (sums_along_x(step)) {
-        step.sums_offset =
-            step.sums_ready
-                ? room.place_behind(sums_of(step), sums_of(step_at(i - 1)), step.geometry.pad_low)
-                : room.place(sums_of(step));
+        step.sums_offset = step.sums_ready
+                               ? room.place_behind(sums_of(step), sums_of(step_at(i - 1)),
+                                                   step_at(i - 1).geometry.pad_low)
+                               : room.place(sums_of(step));
       }
-      if (step.sums_ready) step_at(i - 1).stores_output = read_later(i);
+      if (!step.sums_ready) continue;
+      LaneStep& writer = step_at(i - 1);
+      const bool read = read_later(i);
+      writer.stores_output = keep_values_ || read;
+      writer.haversine_suffices =
+          keep_values_ && !read && writer.addend_slot == kNoSlot && step.weight > kSmallestDivisor;
     }
   }
 
@@ -304,7 +309,7 @@ class Compiler {
     return !step.pointwise() && !sums_whole_map(step) && is_unit_window(step.geometry);
   }
   static SumsPlace sums_of(const LaneStep& step) {
-    SumsPlace place = SumsRoom::of(step.geometry, step.output);
+    SumsPlace place = SumsRoom::of(step.input, step.output);
     place.offset = step.sums_offset;
     return place;
   }
@@ -318,7 +323,6 @@ class Compiler {
   /// The output of the step before step i is read by others than step i's sums.
   bool read_later(std::size_t i) {
     const LaneStep& writer = step_at(i - 1);
-    if (keep_values_) return true;
     for (std::size_t j = i; j < result_.steps.size(); ++j) {
       const LaneStep& step = step_at(j);
       const bool source =
@@ -360,7 +364,7 @@ class Compiler {
   std::vector<bool> relu_reads_;             ///< values that a relu reads: a step applies one only
   std::vector<const ReluOp*> relu_of_;       ///< relus whose reader applies them
   std::vector<const Conv2dOp*> fused_conv_;  ///< convolutions whose sum computes them
-  std::vector<ValueId> pending_branches_;  ///< of the sum at hand, not yet matched with a step
+  std::vector<ValueId> pending_branches_;    ///< of the sum at hand, not yet matched with a step
   std::vector<Index> free_;
   std::size_t free_at_start_ = 0;
   LaneProgram result_;

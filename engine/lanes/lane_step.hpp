@@ -41,8 +41,9 @@ struct PixelRow {
   return {start * map.width + (y - start), rest < kGroupRows ? rest : kGroupRows};
 }
 
-/// Row buffers at the start of scratch: a group for a step's source, and one for the next step's.
-constexpr Index kNumRowBuffers = 2 * kGroupRows;
+/// Row buffers at the start of scratch: a group for a step's source, one for the next step's, and a
+/// row of zeros.
+constexpr Index kZeroRow = 2 * kGroupRows, kNumRowBuffers = kZeroRow + 1;
 
 /// A window that the fast path sums: every step one pixel, a known size, and padding for which row
 /// buffers have room.
@@ -54,11 +55,8 @@ bool is_whole_window(const WindowGeometry& geometry, const MapShape& input, cons
 /// Extent of a row of sums along x, for outputs of this width [vectors].
 constexpr Index sums_stride(const MapShape& output) { return (output.width + 3) / 4 * 4; }
 
-/// Rows of sums along x that windows of `kernel_size` need, with those of zeros around them. Sums
-/// along y come at least two at a time.
-constexpr Index sums_rows(Index kernel_size, Index output_height) {
-  return (output_height + 1) / 2 * 2 + kernel_size - 1;
-}
+/// Weights that derivatives are divided by are larger than this.
+constexpr double kSmallestDivisor = 1e-9;
 
 struct LaneStep {
   RowSource source = RowSource::kMap;
@@ -76,6 +74,9 @@ struct LaneStep {
   bool sums_ready = false;
   /// False when nobody reads the output but the next step, through `sums_ready`.
   bool stores_output = true;
+  /// A tape: the output is no sum of maps, and nobody reads it but the next step's relu, whose
+  /// gradient can do with its haversine (relu-inl.hpp, weight_sums.hpp).
+  bool haversine_suffices = false;
   Index sums_offset = 0;  ///< where the sums along x stand among the sums of all steps [vectors]
 
   /// No window to sum: every output pixel comes from the input pixel at its place.
@@ -94,11 +95,12 @@ struct LaneSteps {
   Index num_steps = 0;
   Index output_slot = 0;
   Index channels = 0;
-  Index num_pixels = 0;        ///< of the input image
-  Index num_map_pixels = 0;    ///< of all relus together: extent of a variance stack
-  Index num_extra_pixels = 0;  ///< of maps that jacobians need beside the relus
-  Index slot_stride = 0;       ///< between slots [vectors]
-  Index row_vectors = 0;       ///< extent of a row buffer [vectors]
+  Index num_pixels = 0;           ///< of the input image
+  Index num_map_pixels = 0;       ///< of all relus together: extent of a variance stack
+  Index num_extra_pixels = 0;     ///< of maps that jacobians need beside the relus
+  Index slot_stride = 0;          ///< between slots [vectors]
+  Index row_vectors = 0;          ///< extent of a row buffer [vectors]
+  bool keeps_haversines = false;  ///< on the tape, where they suffice: for gradients
 };
 
 /// The images and variance stacks of one block, in two layouts: as columns, packs of `lanes`

@@ -22,7 +22,8 @@ struct NextSums {
   WindowJob<T> job;
   T* rows;  // buffers of a group of rows, column by column
 
-  // Where pixel 0 of source row y goes before it is summed; its pixels are kGroupRows vectors apart.
+  // Where pixel 0 of source row y goes before it is summed; its pixels are kGroupRows vectors
+  // apart.
   HWY_INLINE T* RowBuffer(Index y) const {
     const Index n = static_cast<Index>(hn::Lanes(d));
     return rows + (job.geometry.pad_low * kGroupRows + y % kGroupRows) * n;
@@ -51,25 +52,18 @@ struct NextSums {
   }
 
   HWY_NOINLINE void Start() const {
-    const bool unit = WithUnitWindow([&](const auto& sums) HWY_ATTR {
-      sums.ZeroAbove();
-      sums.ZeroEnds(rows);
-    });
+    const bool unit = WithUnitWindow([&](const auto& sums) HWY_ATTR { sums.ZeroEnds(rows); });
     if (!unit) hn::Store(hn::Zero(d), d, job.sums);
   }
   // A whole group is there.
   HWY_NOINLINE void Rows(Index y, Index count) const {
-    const bool unit =
-        WithUnitWindow([&](const auto& sums) HWY_ATTR { sums.Sum(rows, y, count); });
+    const bool unit = WithUnitWindow([&](const auto& sums) HWY_ATTR { sums.Sum(rows, y, count); });
     if (unit) return;
     auto total = hn::Load(d, job.sums);
     for (Index k = 0; k < count; ++k) {
       total = hn::Add(total, RowSum(d, RowBuffer(y + k), kGroupRows, job.input.width));
     }
     hn::Store(total, d, job.sums);
-  }
-  HWY_NOINLINE void Finish() const {
-    WithUnitWindow([&](const auto& sums) HWY_ATTR { sums.ZeroBelow(job.output.height); });
   }
 };
 

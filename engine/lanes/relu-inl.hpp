@@ -1,6 +1,7 @@
 // The relu on lanes, docs/mathematics.md, and the square root it needs. Included once per target.
 //
-// With r = √xx √yy, c = xy/r, u = (1 − c)/2 and f = 2·relu (the ½ is folded into the next weight):
+// With r = √xx √yy, c = xy/r = cos θ, u = (1 − |c|)/2 = sin² θ/2, the haversine of the angle, and
+// f = 2·relu (the ½ is folded into the next weight):
 //   f = max(xy, 0) + (r − |xy|) · √(2u) g(2u)
 // √xx and 1/√xx come from the variance stack, so there is no division; products of the two images'
 // maps commute, so f has the same bits whichever image is the row.
@@ -146,17 +147,24 @@ HWY_INLINE void PolynomialOfTwice(D d, const polynomials::AdaptedPolynomial& for
 
 constexpr double kSqrt2 = 1.41421356237309504880;
 
-// f = twice the relu of xy. kNonneg: xy ≥ 0 is known. `half_inverse` is 1/(2r).
+// u, the haversine. kNonneg, here and below: xy ≥ 0 is known. `half_inverse` is 1/(2r).
+template <bool kNonneg, int N, class D, class V = hn::Vec<D>>
+HWY_INLINE void Haversine(D d, const V (&xy)[N], const V (&half_inverse)[N], V (&u)[N]) {
+  using T = hn::TFromD<D>;
+  GRAMTILE_EACH(k) u[k] = kNonneg ? xy[k] : hn::Abs(xy[k]);
+  GRAMTILE_EACH(k) u[k] = hn::NegMulAdd(u[k], half_inverse[k], hn::Set(d, T(0.5)));
+  GRAMTILE_EACH(k) u[k] = hn::Max(u[k], hn::Set(d, kTiny<T>));
+}
+
+// f = twice the relu of xy; u: its haversine.
 template <bool kNonneg, int N, class D, class V = hn::Vec<D>>
 HWY_INLINE void TwiceRelu(D d, const V (&xy)[N], const V (&sx)[N], const V (&sy)[N],
-                          const V (&half_inverse)[N], V (&f)[N]) {
+                          const V (&half_inverse)[N], V (&u)[N], V (&f)[N]) {
   using T = hn::TFromD<D>;
   constexpr bool kFloat = sizeof(T) == 4;
   constexpr double kScale = kSqrt2 * PolynomialScale<T>();
-  V u[N], g[N];
-  GRAMTILE_EACH(k) f[k] = kNonneg ? xy[k] : hn::Abs(xy[k]);
-  GRAMTILE_EACH(k) u[k] = hn::NegMulAdd(f[k], half_inverse[k], hn::Set(d, T(0.5)));
-  GRAMTILE_EACH(k) u[k] = hn::Max(u[k], hn::Set(d, kTiny<T>));
+  V g[N], rest[N];
+  Haversine<kNonneg>(d, xy, half_inverse, u);
   if constexpr (kFloat && kNonneg)
     PolynomialOfTwice(d, polynomials::kReluNonnegFloat, kScale, u, g);
   if constexpr (kFloat && !kNonneg) PolynomialOfTwice(d, polynomials::kReluFloat, kScale, u, g);
@@ -164,39 +172,37 @@ HWY_INLINE void TwiceRelu(D d, const V (&xy)[N], const V (&sx)[N], const V (&sy)
     PolynomialOfTwice(d, polynomials::kReluNonnegDouble, kScale, u, g);
   if constexpr (!kFloat && !kNonneg) PolynomialOfTwice(d, polynomials::kReluDouble, kScale, u, g);
   MultiplyBySqrt(d, u, g);
-  GRAMTILE_EACH(k) u[k] = hn::MulSub(sx[k], sy[k], f[k]);  // r − |xy|
-  GRAMTILE_EACH(k) f[k] = hn::MulAdd(u[k], g[k], kNonneg ? xy[k] : hn::Max(xy[k], hn::Zero(d)));
+  GRAMTILE_EACH(k) rest[k] = hn::MulSub(sx[k], sy[k], kNonneg ? xy[k] : hn::Abs(xy[k]));
+  GRAMTILE_EACH(k)
+  f[k] = hn::MulAdd(rest[k], g[k], kNonneg ? xy[k] : hn::Max(xy[k], hn::Zero(d)));
 }
 
 // What the backward pass needs of twice the relu, f = xy·slope + bend/π (homogeneity):
 //   slope = ∂f/∂xy = 1 − acos(c)/π,   bend = r √(1−c²) = 2π xx ∂f/∂xx = 2π yy ∂f/∂yy
-// One root serves both: with u = (1 − |c|)/2 and v = u − u², √(1−c²) = 2√v, and acos|c|/π = 2√v
-// q(2u). Where xx·yy = 0: slope ½ and bend 0, the convention of docs/mathematics.md.
+// One root serves both: with the haversine u and v = u − u², √(1−c²) = sin θ = 2√v, and
+// acos|c|/π = 2√v q(2u). Where xx·yy = 0: slope ½ and bend 0, the convention of
+// docs/mathematics.md.
 //
-// slope: holds T, becomes T · slope = T − (T · 2√v) · q. bend: T · bend.
+// slope: holds T, becomes T · slope = T − (T · sin θ) · q. sine: T · sin θ, so that r · sine is
+// T · bend. Only the signs of `signs` count, which are those of xy.
 template <bool kNonneg, int N, class D, class V = hn::Vec<D>>
-HWY_INLINE void MultiplyByDerivative(D d, const V (&xy)[N], const V (&sx)[N], const V (&sy)[N],
-                                     const V (&half_inverse)[N], V (&slope)[N], V (&bend)[N]) {
-  using T = hn::TFromD<D>;
-  constexpr bool kFloat = sizeof(T) == 4;
-  V u[N], root[N], q[N];
-  GRAMTILE_EACH(k) u[k] = kNonneg ? xy[k] : hn::Abs(xy[k]);
-  GRAMTILE_EACH(k) u[k] = hn::NegMulAdd(u[k], half_inverse[k], hn::Set(d, T(0.5)));
-  GRAMTILE_EACH(k) u[k] = hn::Max(u[k], hn::Set(d, kTiny<T>));
-  GRAMTILE_EACH(k) root[k] = hn::NegMulAdd(u[k], u[k], u[k]);
-  TwiceRoot(d, root, root);
+HWY_INLINE void MultiplyByDerivative(D d, const V (&u)[N], [[maybe_unused]] const V (&signs)[N],
+                                     V (&slope)[N], V (&sine)[N]) {
+  constexpr bool kFloat = sizeof(hn::TFromD<D>) == 4;
+  V q[N];
+  GRAMTILE_EACH(k) sine[k] = hn::NegMulAdd(u[k], u[k], u[k]);
+  TwiceRoot(d, sine, sine);
   if constexpr (kFloat && kNonneg) PolynomialOfTwice(d, polynomials::kAngleNonnegFloat, 1, u, q);
   if constexpr (kFloat && !kNonneg) PolynomialOfTwice(d, polynomials::kAngleFloat, 1, u, q);
   if constexpr (!kFloat && kNonneg) PolynomialOfTwice(d, polynomials::kAngleNonnegDouble, 1, u, q);
   if constexpr (!kFloat && !kNonneg) PolynomialOfTwice(d, polynomials::kAngleDouble, 1, u, q);
-  GRAMTILE_EACH(k) root[k] = hn::Mul(root[k], slope[k]);
-  GRAMTILE_EACH(k) bend[k] = hn::Mul(root[k], hn::Mul(sx[k], sy[k]));
+  GRAMTILE_EACH(k) sine[k] = hn::Mul(sine[k], slope[k]);
   if constexpr (kNonneg) {
-    GRAMTILE_EACH(k) slope[k] = hn::NegMulAdd(root[k], q[k], slope[k]);
+    GRAMTILE_EACH(k) slope[k] = hn::NegMulAdd(sine[k], q[k], slope[k]);
   } else {
-    GRAMTILE_EACH(k) q[k] = hn::Mul(root[k], q[k]);  // acos|c|/π = 1 − acos(−|c|)/π
+    GRAMTILE_EACH(k) q[k] = hn::Mul(sine[k], q[k]);  // acos|c|/π = 1 − acos(−|c|)/π
     GRAMTILE_EACH(k)
-    slope[k] = hn::IfThenElse(hn::Lt(xy[k], hn::Zero(d)), q[k], hn::Sub(slope[k], q[k]));
+    slope[k] = hn::IfThenElse(hn::Lt(signs[k], hn::Zero(d)), q[k], hn::Sub(slope[k], q[k]));
   }
 }
 

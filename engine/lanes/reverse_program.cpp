@@ -38,6 +38,11 @@ class Reverser {
     result_.seed_adjoint = adjoint_of(forward_.output_slot) = new_slot();
     for (auto step = forward_.steps.rbegin(); step != forward_.steps.rend(); ++step) reverse(*step);
     fuse_steps();
+    for (std::size_t i = 0; i + 1 < result_.steps.size(); ++i) {
+      const LaneStep& writer = result_.steps[i + 1].forward;
+      result_.steps[i].from_haversines =
+          result_.steps[i].forward.sums_ready && writer.haversine_suffices;
+    }
     const auto last = static_cast<Index>(forward_.steps.size()) - 1;
     for (DerivativeTerm term : forward_.terms) {
       term.step = last - term.step;
@@ -87,15 +92,15 @@ class Reverser {
     for (std::size_t i = 0; i < result_.steps.size(); ++i) {
       ReverseStep& step = result_.steps[i];
       if (!sums_along_x(step)) continue;
-      const SumsPlace place = SumsRoom::of(step.transposed, step.forward.input);
+      const SumsPlace place = SumsRoom::of(step.forward.output, step.forward.input);
       step.sums_offset = room.place(place);
       if (i == 0 || !continues(result_.steps[i - 1], step)) continue;
       step.sums_ready = true;
       const ReverseStep& previous = result_.steps[i - 1];
       if (!sums_along_x(previous)) continue;  // it reads no sums
-      SumsPlace read = SumsRoom::of(previous.transposed, previous.forward.input);
+      SumsPlace read = SumsRoom::of(previous.forward.output, previous.forward.input);
       read.offset = previous.sums_offset;
-      step.sums_offset = room.place_behind(place, read, step.transposed.pad_low);
+      step.sums_offset = room.place_behind(place, read, previous.transposed.pad_low);
     }
   }
 

@@ -15,7 +15,8 @@
 
 namespace gramtile {
 
-/// Raw derivatives of a step, in this order.
+/// Raw derivatives of a step, in this order. A gradient leaves a part of ∂weight out, and of steps
+/// behind haversines all of it, for its caller to make of the rest (weight_sums.hpp).
 enum RawDerivative { kRawWeight, kRawBias, kRawAddend, kNumRaw };
 
 struct ReverseStep {
@@ -36,6 +37,8 @@ struct ReverseStep {
   /// sums it along x; the adjoint itself is not stored, for this step is the only one to read it.
   bool sums_ready = false;
   Index sums_offset = 0;
+  /// In gradient mode, the tape of the source holds haversines (LaneStep::haversine_suffices).
+  bool from_haversines = false;
 };
 
 /// A reverse program as the kernels see it.
@@ -54,8 +57,8 @@ struct GradientOperands {
   T* adjoints;           ///< maps, [slot][pixel][lane]
   T* group;              ///< kGroupRows rows of vectors
   double* raw;           ///< [step][kNumRaw], added to: sums over pixels and lanes
-  T* column_bend;        ///< [num_map_pixels][lane], added to: adjoint · r √(1−c²)
-  T* row_bend;           ///< [num_map_pixels], added to: the same, summed over lanes
+  T* column_bend;        ///< [num_map_pixels][lane], added to: adjoint · √xx √(1−c²)
+  T* row_bend;  ///< [num_map_pixels], added to: adjoint · √yy √(1−c²) summed over lanes
 };
 
 /// Buffers of one pack on its way back, jacobian mode: three adjoint maps, of xy, xx and yy.

@@ -33,17 +33,23 @@ struct ImageRows {
   Index num_pixels, channels;
   T inverse_channels;
 
-  HWY_INLINE hn::Vec<D> At(Index pixel) const {
+  HWY_INLINE hn::Vec<D> Product(Index i) const {
     const Index lanes = static_cast<Index>(hn::Lanes(d));
-    auto sum = hn::Mul(hn::Set(d, row_image[pixel]), hn::Load(d, column_images + pixel * lanes));
+    return hn::Mul(hn::Set(d, row_image[i]), hn::Load(d, column_images + i * lanes));
+  }
+  HWY_INLINE hn::Vec<D> At(Index pixel) const {
+    auto sum = Product(pixel);
     for (Index c = 1; c < channels; ++c) {
-      const Index i = c * num_pixels + pixel;
+      const Index i = c * num_pixels + pixel, lanes = static_cast<Index>(hn::Lanes(d));
       sum = hn::MulAdd(hn::Set(d, row_image[i]), hn::Load(d, column_images + i * lanes), sum);
     }
     return channels == 1 ? sum : hn::Mul(sum, hn::Set(d, inverse_channels));
   }
   HWY_INLINE void Copy(const PixelRow& pixels, Index count, T* to, Index step) const {
-    CopyPixels(d, *this, pixels, count, to, step);
+    if (channels > 1) return CopyPixels(d, *this, pixels, count, to, step);
+    const ImageRows source = *this;  // in registers
+    const Index n = step * static_cast<Index>(hn::Lanes(d));
+    for (Index x = 0; x < count; ++x) hn::Store(source.Product(pixels[x]), d, to + x * n);
   }
 };
 
@@ -95,7 +101,7 @@ template <bool kNonneg, int N, class D, class V = hn::Vec<D>>
 HWY_INLINE void TwiceReluAt(D d, const ReluOperands<hn::TFromD<D>>& o, const PixelRow& pixels,
                             Index x, hn::TFromD<D>* to, Index step) {
   const Index lanes = static_cast<Index>(hn::Lanes(d));
-  V xy[N], sx[N], sy[N], half_inverse[N], f[N];
+  V xy[N], sx[N], sy[N], half_inverse[N], u[N], f[N];
   GRAMTILE_EACH(k) {
     const Index i = pixels[x + k], at = i * lanes;
     half_inverse[k] =
@@ -104,7 +110,7 @@ HWY_INLINE void TwiceReluAt(D d, const ReluOperands<hn::TFromD<D>>& o, const Pix
     sx[k] = hn::Set(d, o.row_root[i]);
     sy[k] = hn::Load(d, o.column_root + at);
   }
-  TwiceRelu<kNonneg>(d, xy, sx, sy, half_inverse, f);
+  TwiceRelu<kNonneg>(d, xy, sx, sy, half_inverse, u, f);
   GRAMTILE_EACH(k) hn::Store(f[k], d, to + k * step * lanes);
 }
 
@@ -182,8 +188,14 @@ template <class D>
 HWY_INLINE WindowJob<hn::TFromD<D>> WindowJobOf(D d, const LaneStep& step, Index row_vectors,
                                                 hn::TFromD<D>* scratch) {
   const Index lanes = static_cast<Index>(hn::Lanes(d));
-  hn::TFromD<D>* sums = scratch + (kNumRowBuffers * row_vectors + step.sums_offset) * lanes;
-  return {step.input, step.output, step.geometry, scratch, sums, step.sums_ready};
+  const auto at = [&](Index vectors) HWY_ATTR { return scratch + vectors * lanes; };
+  return {step.input,
+          step.output,
+          step.geometry,
+          scratch,
+          at(kZeroRow * row_vectors),
+          at(kNumRowBuffers * row_vectors + step.sums_offset),
+          step.sums_ready};
 }
 
 template <class D, class Source, class Consumer>
@@ -212,9 +224,8 @@ HWY_INLINE ReluOperands<hn::TFromD<D>> ReluSource(D d, const LaneSteps& program,
   const Index lanes = static_cast<Index>(hn::Lanes(d));
   const Index root = program.channels * program.num_pixels + step.map_offset;
   const Index inverse = root + program.num_map_pixels;
-  return {pack.slots + step.input_slot * program.slot_stride * lanes,
-          pack.row + root, pack.row + inverse, pack.pack + root * lanes,
-          pack.pack + inverse * lanes};
+  return {pack.slots + step.input_slot * program.slot_stride * lanes, pack.row + root,
+          pack.row + inverse, pack.pack + root * lanes, pack.pack + inverse * lanes};
 }
 
 template <class D, class Consumer>

@@ -6,7 +6,7 @@
 
 namespace gramtile {
 
-/// Rows of sums along x in scratch, those of zeros included.
+/// Rows of sums along x in scratch.
 struct SumsPlace {
   Index offset = 0;  ///< [vectors]
   Index rows = 0, stride = 0;
@@ -16,8 +16,8 @@ struct SumsPlace {
 /// Room for three of the largest maps of sums.
 class SumsRoom {
  public:
-  /// What windows of `geometry` over a map of shape `output` need, wherever it stands.
-  static SumsPlace of(const WindowGeometry& geometry, const MapShape& output);
+  /// What unit windows from `input` to `output` need, wherever it stands.
+  static SumsPlace of(const MapShape& input, const MapShape& output);
 
   /// Before the first placement, with every map that will be placed.
   void include(const SumsPlace& place);
@@ -27,9 +27,10 @@ class SumsRoom {
   Index place(const SumsPlace& place) const { return size() - place.extent(); }
 
   /// Gives sums that are made while those at `previous` are read an offset. They take the place of
-  /// rows whose last reader is behind: below them by the `zero_rows` that stand above. Where there
-  /// is no room left below, at one of the ends: one is free.
-  Index place_behind(const SumsPlace& place, const SumsPlace& previous, Index zero_rows) const;
+  /// rows whose last reader is behind: rows y, …, y + 3 are made when those from y + 4 − `pad_low`
+  /// on, the padding of `previous`, are still to be read. Where there is no room left below, at one
+  /// of the ends: one is free.
+  Index place_behind(const SumsPlace& place, const SumsPlace& previous, Index pad_low) const;
 
  private:
   Index largest_ = 1;

@@ -97,10 +97,15 @@ void GeneralTransposed(D d, const LaneStep& step, const WindowJob<hn::TFromD<D>>
 template <class D>
 HWY_INLINE WindowJob<hn::TFromD<D>> TransposedJobOf(D d, const ReverseStep& step, Index row_vectors,
                                                     hn::TFromD<D>* scratch, bool sums_ready) {
-  const Index offset =
-      (kNumRowBuffers * row_vectors + step.sums_offset) * static_cast<Index>(hn::Lanes(d));
-  return {step.forward.output, step.forward.input, step.transposed, scratch,
-          scratch + offset,    sums_ready};
+  const Index lanes = static_cast<Index>(hn::Lanes(d));
+  const auto at = [&](Index vectors) HWY_ATTR { return scratch + vectors * lanes; };
+  return {step.forward.output,
+          step.forward.input,
+          step.transposed,
+          scratch,
+          at(kZeroRow * row_vectors),
+          at(kNumRowBuffers * row_vectors + step.sums_offset),
+          sums_ready};
 }
 
 // Runs T of one step into the consumer. `sums_ready`: the step before has left the adjoint summed

@@ -63,12 +63,10 @@ void RunVarianceStep(D d, const LaneSteps& program, const LaneStep& step,
   }
   const double* map = pack.slots + step.input_slot * program.slot_stride * lanes;
   if (step.source == RowSource::kMap) {
-    return RunStep(d, step, program.row_vectors, pack.scratch, MapRows<D>{d, map},
-                   consumer);
+    return RunStep(d, step, program.row_vectors, pack.scratch, MapRows<D>{d, map}, consumer);
   }
   double* stack = pack.variances + step.map_offset * lanes;
-  RunStep(d, step, program.row_vectors, pack.scratch,
-          VarianceRows<D>{d, map, stack}, consumer);
+  RunStep(d, step, program.row_vectors, pack.scratch, VarianceRows<D>{d, map, stack}, consumer);
 }
 
 template <class D>
@@ -80,12 +78,12 @@ void RunVariances(D d, const LaneSteps& program, const VarianceOperands& pack) {
   for (Index i = 0; i < program.num_steps; ++i) {
     LaneStep step = program.steps[i];
     step.sums_ready = false;  // no relu to fuse: every map is stored
-    RunVarianceStep(d, program, step, pack,
-                    StoreAffine<D>{d,
-                                   {map(step.addend_slot), step.weight, step.bias,
-                                    step.addend_weight},
-                                   map(step.output_slot),
-                                   step.output});
+    RunVarianceStep(
+        d, program, step, pack,
+        StoreAffine<D>{d,
+                       {map(step.addend_slot), step.weight, step.bias, step.addend_weight},
+                       map(step.output_slot),
+                       step.output});
   }
 }
 

@@ -41,7 +41,8 @@ struct WindowJob {
   MapShape input, output;
   WindowGeometry geometry;
   T* rows;          // a group of padded rows of the source, column by column
-  T* sums;          // source rows summed along x; unit windows: with rows of zeros around them
+  const T* zeros;   // a row of zeros
+  T* sums;          // source rows summed along x
   bool sums_ready;  // the step before has left them there
 };
 
@@ -65,7 +66,8 @@ HWY_NOINLINE void SumAlongX(D d, const hn::TFromD<D>* HWY_RESTRICT row,
   using V = hn::Vec<D>;
   constexpr int kNumPairs = (K - 1) / 2;
   const Index n = static_cast<Index>(hn::Lanes(d));
-  const auto at = [&](Index x, Index i) HWY_ATTR { return hn::Load(d, row + (x + i) * kGroupRows * n); };
+  const auto at = [&](Index x, Index i)
+                      HWY_ATTR { return hn::Load(d, row + (x + i) * kGroupRows * n); };
   V pair[kNumPairs + 1];  // pair[i] = a(1+2i) + a(2+2i), kept from one couple to the next
   HWY_UNROLL(8)
   for (int i = 0; i + 1 < kNumPairs; ++i) {
@@ -95,7 +97,8 @@ HWY_NOINLINE void SumSevenAlongX(D d, const hn::TFromD<D>* HWY_RESTRICT row,
                                  hn::TFromD<D>* HWY_RESTRICT to, Index width) {
   using V = hn::Vec<D>;
   const Index n = static_cast<Index>(hn::Lanes(d));
-  const auto at = [&](Index x, Index i) HWY_ATTR { return hn::Load(d, row + (x + i) * kGroupRows * n); };
+  const auto at = [&](Index x, Index i)
+                      HWY_ATTR { return hn::Load(d, row + (x + i) * kGroupRows * n); };
   V a0 = at(0, 0), a2 = at(0, 2), a4 = at(0, 4);
   V pair12 = hn::Add(at(0, 1), a2), pair34 = hn::Add(at(0, 3), a4);
   for (Index x = 0; x < width; x += 4) {
@@ -112,13 +115,12 @@ HWY_NOINLINE void SumSevenAlongX(D d, const hn::TFromD<D>* HWY_RESTRICT row,
   }
 }
 
-// sums[k] = Σ_{i<K} of rows k + i of one pixel column, k < G; rows are `stride` apart.
+// sums[k] = Σ_{i<K} a(k + i), k < G
 //   four: core = a3 + … + a(K−1),  left = (a1+a2) + core,  right = core + (aK + a(K+1)),
 //         sums = a0 + left, left + aK, a2 + right, right + a(K+2)
-template <int K, int G, class D, class V = hn::Vec<D>>
-HWY_INLINE void SumAlongY(D d, const hn::TFromD<D>* HWY_RESTRICT rows, Index stride, V (&sums)[G]) {
+template <int K, int G, class Term, class V>
+HWY_INLINE void SumAlongY(const Term& a, V (&sums)[G]) {
   static_assert(G == 2 || G == 4);
-  const auto a = [&](int i) HWY_ATTR { return hn::Load(d, rows + i * stride); };
   // a(from) + … + a(K − 1), in pairs
   const auto core_from = [&](int from) HWY_ATTR {
     V core = (K - from) % 2 == 0 ? hn::Add(a(from), a(from + 1)) : a(from);
@@ -148,47 +150,33 @@ HWY_INLINE void SumAlongY(D d, const hn::TFromD<D>* HWY_RESTRICT rows, Index str
   }
 }
 
-template <int K, int G, class D, class Consumer>
-HWY_NOINLINE void SumRowsAlongY(D d, const hn::TFromD<D>* sums_along_x, Index stride, Index width,
-                                const Consumer& consumer_, Index y, Index rows) {
-  const Consumer consumer = consumer_;  // its members in registers
-  const Index n = static_cast<Index>(hn::Lanes(d));
-  for (Index x = 0; x < width; ++x) {
-    hn::Vec<D> sums[G];
-    SumAlongY<K, G>(d, sums_along_x + x * n, stride, sums);
-    consumer.Column(y, x, G == kGroupRows ? G : rows, sums);
-  }
-  consumer.KeepTotals(consumer_);
-}
-
-// Sums along x of the rows of a source, and around them the zeros that windows of K need.
+// Sums along x of the rows of a source.
 template <int K, class D>
 struct SumsAlongX {
   using T = hn::TFromD<D>;
   D d;
-  T* first;      // the first row of zeros
+  T* first;
+  const T* zeros;
   Index stride;  // elements between rows
   Index low, height, width, input_width;
 
   HWY_INLINE SumsAlongX(D d_, const WindowJob<T>& job)
       : d(d_),
         first(job.sums),
+        zeros(job.zeros),
         stride(sums_stride(job.output) * static_cast<Index>(hn::Lanes(d))),
         low(job.geometry.pad_low),
         height(job.input.height),
         width(stride / static_cast<Index>(hn::Lanes(d))),
         input_width(job.input.width) {}
 
-  HWY_INLINE T* Row(Index y) const { return first + (y + low) * stride; }
+  HWY_INLINE T* Row(Index y) const { return first + y * stride; }
+  HWY_INLINE const T* RowOrZeros(Index y) const { return y < 0 || y >= height ? zeros : Row(y); }
   // The zeros beside the pixels of a group of rows.
   HWY_INLINE void ZeroEnds(T* rows) const {
     const Index n = kGroupRows * static_cast<Index>(hn::Lanes(d));
     ZeroFill(d, rows, low * kGroupRows);
     ZeroFill(d, rows + (low + input_width) * n, (width + K - low - input_width) * kGroupRows);
-  }
-  HWY_INLINE void ZeroAbove() const { ZeroFill(d, first, low * width); }
-  HWY_INLINE void ZeroBelow(Index output_height) const {
-    ZeroFill(d, Row(height), (sums_rows(K, output_height) - low - height) * width);
   }
   // Rows y, …, y + count − 1 of a group that starts at row y.
   HWY_INLINE void Sum(const T* rows, Index y, Index count) const {
@@ -202,6 +190,24 @@ struct SumsAlongX {
     }
   }
 };
+
+// Rows y, …, y + rows − 1 of sums along y, of sums along x.
+template <int K, int G, class D, class Consumer>
+HWY_NOINLINE void SumRowsAlongY(D d, const SumsAlongX<K, D>& along_x, Index width,
+                                const Consumer& consumer_, Index y, Index rows) {
+  const Consumer consumer = consumer_;  // its members in registers
+  const Index n = static_cast<Index>(hn::Lanes(d));
+  const hn::TFromD<D>* terms[K + G - 1];
+  HWY_UNROLL(16)
+  for (int i = 0; i < K + G - 1; ++i) terms[i] = along_x.RowOrZeros(y + i - along_x.low);
+  for (Index x = 0; x < width; ++x) {
+    hn::Vec<D> sums[G];
+    const auto term = [&](int i) HWY_ATTR { return hn::Load(d, terms[i] + x * n); };
+    SumAlongY<K>(term, sums);
+    consumer.Column(y, x, G == kGroupRows ? G : rows, sums);
+  }
+  consumer.KeepTotals(consumer_);
+}
 
 // Rows y, …, y + count − 1 of a source, a whole group, column by column.
 template <class D, class Source>
@@ -223,11 +229,7 @@ HWY_NOINLINE void UnitWindows(D d, const WindowJob<hn::TFromD<D>>& job, const So
   const Index n = static_cast<Index>(hn::Lanes(d));
   const SumsAlongX<K, D> sums(d, job);
   Index produced = job.sums_ready ? job.input.height : 0;
-  if (!job.sums_ready) {
-    sums.ZeroEnds(job.rows);
-    sums.ZeroAbove();
-    sums.ZeroBelow(job.output.height);
-  }
+  if (!job.sums_ready) sums.ZeroEnds(job.rows);
   for (Index y = 0; y < job.output.height; y += kGroupRows) {
     const Index needed = HWY_MIN(job.input.height, y + kGroupRows + K - 1 - sums.low);
     for (; produced < needed; produced += kGroupRows) {
@@ -236,15 +238,11 @@ HWY_NOINLINE void UnitWindows(D d, const WindowJob<hn::TFromD<D>>& job, const So
       sums.Sum(job.rows, produced, count);
     }
     const Index rows = HWY_MIN(kGroupRows, job.output.height - y);
-    const auto* first = sums.first + y * sums.stride;
     if (rows == kGroupRows) {
-      SumRowsAlongY<K, 4>(d, first, sums.stride, job.output.width, consumer, y, 4);
+      SumRowsAlongY<K, 4>(d, sums, job.output.width, consumer, y, 4);
     } else {
-      SumRowsAlongY<K, 2>(d, first, sums.stride, job.output.width, consumer, y, HWY_MIN(rows, 2));
-      if (rows == 3) {
-        SumRowsAlongY<K, 2>(d, first + 2 * sums.stride, sums.stride, job.output.width, consumer,
-                            y + 2, 1);
-      }
+      SumRowsAlongY<K, 2>(d, sums, job.output.width, consumer, y, HWY_MIN(rows, 2));
+      if (rows == 3) SumRowsAlongY<K, 2>(d, sums, job.output.width, consumer, y + 2, 1);
     }
     consumer.Rows(y, rows);
   }

@@ -34,7 +34,8 @@ struct TileUpstream {
   std::span<const double> direct, mirrored;
 };
 
-/// What the pairs of a tile leave for the chains of variances: Σ adjoint · bend. Large, so tiles
+/// What the pairs of a tile leave for the chains of variances: of an image x with its partners y,
+/// Σ adjoint · √yy √(1−c²), which √xx makes adjoint · bend. Large, so tiles
 /// hand it on to each other instead of asking the system for fresh pages. Sums of a row are over
 /// the columns of one group only, so T is exact enough for them; and they are read and written for
 /// every pack.

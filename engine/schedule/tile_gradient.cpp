@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "engine/lanes/weight_sums.hpp"
 #include "engine/schedule/image_chain.hpp"
 #include "engine/schedule/tile_derivative.hpp"
 #include "engine/simd/kernels.hpp"
@@ -43,6 +44,7 @@ class TileGradient {
     executor_.for_each(num_groups(num_columns_), [&](Index group) { run_group(group); });
     std::vector<double> raw(as_size(program_.num_raw()), 0.0);
     add_rows(raw, raw_, num_groups(num_columns_));
+    complete_weight_sums<T>(program_, bends_of_steps(), raw);
     add_chains(raw, true);
     if (!tile_.triangle) add_chains(raw, false);
     for (const DerivativeTerm& term : program_.terms) {
@@ -86,7 +88,8 @@ class TileGradient {
   /// One row image against one pack: forwards, and backwards unless nothing depends on it.
   void run_pairs(Index group, Index row, Index first, Index count, DerivativeWorkspace<T>& w) {
     const simd::Kernels<T>& kernels = simd::kernels<T>();
-    const LaneSteps forward = tile_.program.view();
+    LaneSteps forward = tile_.program.view();
+    forward.keeps_haversines = true;
     const PackOperands<T> pack{
         tile_.rows.view.rows + row * tile_.rows.view.row_stride,
         tile_.columns.view.packs + first / kernels.lanes * tile_.columns.view.pack_stride,
@@ -132,6 +135,32 @@ class TileGradient {
     }
   }
 
+  /// √xx of an image at every relu, [num_map_pixels].
+  const T* roots(const PreparedBlock<T>& block, Index image) const {
+    return block.view.rows + image * block.view.row_stride + tile_.program.input.num_values();
+  }
+
+  /// By step: Σ adjoint · r √(1−c²) over the tile's pairs, of steps that read a relu.
+  std::vector<double> bends_of_steps() {
+    const std::size_t num_steps = program_.steps.size();
+    std::vector<double> per_column(as_size(num_columns_) * num_steps, 0.0);
+    executor_.for_each(num_columns_, [&](Index column) {
+      const double* bend = sums_.columns.data() + column * maps_;
+      const T* root = roots(tile_.columns, column);
+      for (std::size_t i = 0; i < num_steps; ++i) {
+        const LaneStep& step = program_.steps[i].forward;
+        if (!reads_relu(step)) continue;
+        double& sum = per_column[as_size(column) * num_steps + i];
+        const Index stop = step.map_offset + step.input.num_pixels();
+        for (Index p = step.map_offset; p < stop; ++p)
+          sum += bend[p] * static_cast<double>(root[p]);
+      }
+    });
+    std::vector<double> sums(num_steps, 0.0);
+    add_rows(sums, per_column, num_columns_);
+    return sums;
+  }
+
   /// Adds the raw derivatives of the chains of all row images, or of all column images.
   void add_chains(std::vector<double>& raw, bool rows) {
     const PreparedBlock<T>& block = rows ? tile_.rows : tile_.columns;
@@ -162,7 +191,7 @@ class TileGradient {
         [&](Index i) { return image_bend(rows, first + i, bend); }, w);
   }
 
-  /// Σ adjoint · bend of one image over all its pairs in the tile, into `bend`.
+  /// Σ adjoint · r √(1−c²) of one image over all its pairs in the tile, into `bend`.
   const double* image_bend(bool rows, Index image, std::vector<double>& bend) const {
     std::fill(bend.begin(), bend.end(), 0.0);
     const auto add = [&](const auto* from) {
@@ -174,6 +203,8 @@ class TileGradient {
       }
     }
     if (!rows || tile_.triangle) add(sums_.columns.data() + image * maps_);
+    const T* root = roots(rows ? tile_.rows : tile_.columns, image);
+    for (std::size_t p = 0; p < bend.size(); ++p) bend[p] *= static_cast<double>(root[p]);
     return bend.data();
   }
 

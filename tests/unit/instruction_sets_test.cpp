@@ -1,4 +1,5 @@
-// Property and golden tests are registered for a fixed list of instruction sets; none may be missing.
+// Property and golden tests are registered for a fixed list of instruction sets; none may be
+// missing.
 #include <doctest/doctest.h>
 
 #include <string>

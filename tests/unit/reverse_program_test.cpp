@@ -108,6 +108,38 @@ TEST_CASE(
   }
 }
 
+/// Steps whose tape holds haversines.
+Index num_from_haversines(const ReverseProgram& reverse) {
+  return std::count_if(reverse.steps.begin(), reverse.steps.end(),
+                       [](const ReverseStep& step) { return step.from_haversines; });
+}
+
+TEST_CASE("a tape holds haversines of maps that one relu alone reads and that are no sums") {
+  CHECK(num_from_haversines(Reversed(preset("convnet-gp")).reverse) == 7);
+  // Maps between blocks are sums, and read by the next identity; the last window's is neither.
+  const Reversed residual(preset("residual-cnn-gp"));
+  CHECK(num_from_haversines(residual.reverse) == 1);
+  CHECK(residual.reverse.steps[0].from_haversines);
+  const Reversed resnet(preset("resnet32-gp"));
+  CHECK(num_from_haversines(resnet.reverse) > 0);
+  for (std::size_t i = 0; i < resnet.reverse.steps.size(); ++i) {
+    if (!resnet.reverse.steps[i].from_haversines) continue;
+    const LaneStep &step = resnet.reverse.steps[i].forward,
+                   &writer = resnet.reverse.steps[i + 1].forward;
+    CHECK(step.input_slot == writer.output_slot);
+    CHECK(writer.addend_slot == kNoSlot);
+  }
+  // A weight of 0 leaves nothing to conclude from.
+  const auto with_weight = [](const std::string& weight) {
+    return small(R"({"layers": [{"type": "conv2d", "kernel_size": 3}, {"type": "relu"},
+      {"type": "conv2d", "kernel_size": 3, "var_weight": )" +
+                 weight + R"(}, {"type": "relu"},
+      {"type": "conv2d", "kernel_size": 4, "padding": 0}]})");
+  };
+  CHECK(num_from_haversines(Reversed(with_weight("1")).reverse) == 2);
+  CHECK(num_from_haversines(Reversed(with_weight("0")).reverse) == 1);
+}
+
 TEST_CASE("residual-cnn-gp: the identity's adjoint is stored, then the branch's is added to it") {
   const Reversed r(preset("residual-cnn-gp"));
   check_slots(r.reverse);
