@@ -171,8 +171,8 @@ HWY_INLINE void TwiceRelu(D d, const V (&xy)[N], const V (&sx)[N], const V (&sy)
   if constexpr (!kFloat && kNonneg)
     PolynomialOfTwice(d, polynomials::kReluNonnegDouble, kScale, u, g);
   if constexpr (!kFloat && !kNonneg) PolynomialOfTwice(d, polynomials::kReluDouble, kScale, u, g);
-  MultiplyBySqrt(d, u, g);
   GRAMTILE_EACH(k) rest[k] = hn::MulSub(sx[k], sy[k], kNonneg ? xy[k] : hn::Abs(xy[k]));
+  MultiplyBySqrt(d, u, rest);  // beside the polynomial
   GRAMTILE_EACH(k)
   f[k] = hn::MulAdd(rest[k], g[k], kNonneg ? xy[k] : hn::Max(xy[k], hn::Zero(d)));
 }
