@@ -34,13 +34,19 @@ struct AdjointRows {
 
   HWY_INLINE void Copy(const PixelRow& pixels, Index count, T* to, Index step) const {
     const Index n = static_cast<Index>(hn::Lanes(d));
-    V total = sum;
-    for (Index x = 0; x < count; ++x) {
+    const auto copy = [&](Index x) HWY_ATTR {
       const V a = hn::Load(d, adjoint + pixels[x] * n);
-      total = hn::Add(total, a);
       hn::Store(a, d, to + x * step * n);
+      return a;
+    };
+    V totals[4] = {sum, hn::Zero(d), hn::Zero(d), hn::Zero(d)};  // one chain would be too slow
+    Index x = 0;
+    for (; x + 4 <= count; x += 4) {
+      HWY_UNROLL(4)
+      for (int k = 0; k < 4; ++k) totals[k] = hn::Add(totals[k], copy(x + k));
     }
-    sum = total;
+    for (; x < count; ++x) totals[0] = hn::Add(totals[0], copy(x));
+    sum = hn::Add(hn::Add(totals[0], totals[1]), hn::Add(totals[2], totals[3]));
     if (addend_adjoint != nullptr) Addend(pixels, count);
   }
 
