@@ -9,7 +9,9 @@ against kappa(c), c >= 0, where g's part of the sum is h / kappa <= 1; `slope` a
 
 As printed: fit_polynomials.py g:kappa:4 g:kappa:11:adapted g:relative:6 g:relative:13 \
                                q:slope:7 q:slope:14 q:relative:7 q:relative:14
+            fit_polynomials.py table   (relu_table.hpp)
 """
+import struct
 import sys
 from mpmath import acos, binomial, cos, lu_solve, matrix, mp, mpf, pi, polyroots, sqrt
 
@@ -148,7 +150,70 @@ def show(name, f, weight, degree, adapt):
         print("  " + ", ".join(mp.nstr(p, 20) for p in poly))
 
 
+# The table of relu_table.hpp: h(2 v) as a cubic in s = v + SHIFT, v = (1 - c)/2, on each of 32 pieces of s.
+FIRST = mpf(5) / 4 / 2**9  # where the first piece starts
+SHIFT = FIRST + mpf(1) / 2**12
+
+
+def bits_of(x):
+    return struct.unpack("<I", struct.pack("<f", float(x)))[0]
+
+
+def to_float(x):
+    return mpf(struct.unpack("<f", struct.pack("<f", float(x)))[0])
+
+
+def pieces():
+    """Intervals of s that share the exponent and the first two bits of the mantissa."""
+    s = FIRST
+    while s < mpf(1) / 2 + SHIFT:
+        step = mpf(2) ** (mp.floor(mp.log(s, 2)) - 2)
+        yield s, s + step
+        s += step
+
+
+def h_at(v):
+    t = 2 * v
+    return t * sqrt(t) * h_over(t)
+
+
+def cubic(first, last):
+    """Coefficients of s^0 ... s^3, rounded to float. The first piece is 0 at v = 0, for c = 1 is exact there, and
+    fitted from there on: below are only c that are larger than 1 by rounding."""
+    start, stop = max(first - SHIFT, mpf(0)), min(last - SHIFT, mpf(1) / 2)
+    at = lambda x: start + x * (stop - start)
+    kappa = lambda x: 1 - 2 * at(x) + h_at(at(x))
+    if start > 0:
+        poly, _ = remez(lambda x: h_at(at(x)), lambda x, f: 1 / kappa(x), 3)
+    else:
+        rest, _ = remez(lambda x: h_at(at(x)) / x, lambda x, f: x / kappa(x), 2)
+        poly = [mpf(0)] + rest
+    in_s = [mpf(0)] * 4  # x = (s - SHIFT - start) / (stop - start)
+    for n, p in enumerate(poly):
+        for k in range(n + 1):
+            in_s[k] += p * binomial(n, k) * (-SHIFT - start) ** (n - k) / (stop - start) ** n
+    in_s = [to_float(c) for c in in_s]
+    worst = mpf(0)
+    for i in range(401):
+        x = mpf(i) / 400 if i else mpf(10) ** -40
+        worst = max(worst, abs(mp.polyval(in_s[::-1], SHIFT + at(x)) - smooth(lambda y: h_at(at(y)), x)) / kappa(x))
+    return in_s, worst
+
+
+def show_table():
+    table, worst = [[mpf(0)] * 4 for _ in range(32)], mpf(0)
+    for first, last in pieces():
+        coefficients, error = cubic(first, last)
+        table[bits_of(first) >> 21 & 31] = coefficients
+        worst = max(worst, error)
+    print(f"// shift {mp.nstr(SHIFT, 20)}: error {float(worst):.2e}")
+    for k in range(4):
+        print("{" + ", ".join(f"{float(row[k]):.9g}f" for row in table) + "},")
+
+
 if __name__ == "__main__":
+    if sys.argv[1:] == ["table"]:
+        sys.exit(show_table())
     for what in sys.argv[1:]:
         fn, wt, degree, *adapt = what.split(":")
         show(what, {"g": h_over, "q": q_of}[fn],

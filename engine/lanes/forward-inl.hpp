@@ -64,7 +64,7 @@ struct ReluIntoNext {
         sx[k] = hn::Set(d, relu.row_root[i]);
         sy[k] = hn::Load(d, relu.column_root + at);
       }
-      TwiceRelu<kNonneg>(d, xy, sx, sy, half_inverse, u, f);
+      TwiceRelu<kNonneg, kHaversines>(d, xy, sx, sy, half_inverse, u, f);
       if constexpr (kHaversines) {
         GRAMTILE_EACH(k) {
           const V value = kNonneg ? u[k] : hn::CopySignToAbs(u[k], xy[k]);

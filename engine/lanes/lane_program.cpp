@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "engine/lanes/relu_table.hpp"
 #include "engine/lanes/reverse_step.hpp"
 
 namespace gramtile {
@@ -16,6 +17,22 @@ struct Source {
   Index map_offset = 0;
   double factor = 1;  ///< ½ behind a relu: the kernels produce twice the relu
 };
+
+/// No covariance exceeds the product of its variances' roots by so much, by rounding, that it would
+/// lie outside the table of the relu. Sums of what is not negative and the relu (homogeneous, and
+/// rising in xy and r) pass relative errors on undiminished at the worst, so roundings add up: per
+/// operation the additions of a window on both axes, or of branches, and 16 for the rest.
+bool stays_in_relu_table(const Program& program) {
+  double roundings = static_cast<double>(program.input.channels);
+  for (const Op& op : program.ops) {
+    roundings += 16;
+    if (const auto* conv = std::get_if<Conv2dOp>(&op))
+      roundings += 2 * static_cast<double>(conv->geometry.kernel_size);
+    if (const auto* sum = std::get_if<SumOp>(&op))
+      roundings += static_cast<double>(sum->inputs.size());
+  }
+  return roundings * 0x1p-24 < kReluTableMargin;
+}
 
 /// Output rows are written only after the input rows at their place have been read.
 bool in_place(const LaneStep& step) {
@@ -31,6 +48,7 @@ class Compiler {
   Compiler(const Program& program, bool keep_values)
       : program_(program),
         keep_values_(keep_values),
+        may_use_table_(stays_in_relu_table(program)),
         uses_(program.values.size(), 0),
         relu_reads_(program.values.size(), false) {
     result_.input = program.input;
@@ -177,7 +195,8 @@ class Compiler {
 
   Source source_of(ValueId v) const {
     if (const ReluOp* relu = relu_of_[static_cast<std::size_t>(v)]) {
-      const bool nonnegative = program_.values[static_cast<std::size_t>(relu->input)].nonnegative;
+      const bool nonnegative =
+          may_use_table_ && program_.values[static_cast<std::size_t>(relu->input)].nonnegative;
       return {nonnegative ? RowSource::kReluNonneg : RowSource::kRelu, relu->input,
               result_.relu_offsets[static_cast<std::size_t>(relu->relu)], 0.5};
     }
@@ -360,6 +379,7 @@ class Compiler {
 
   const Program& program_;
   bool keep_values_;
+  bool may_use_table_;
   std::vector<Index> uses_;
   std::vector<bool> relu_reads_;             ///< values that a relu reads: a step applies one only
   std::vector<const ReluOp*> relu_of_;       ///< relus whose reader applies them

@@ -20,7 +20,7 @@ enum class RowSource {
   kImages,      ///< mean over channels of x·y
   kMap,         ///< a slot as it is
   kRelu,        ///< relu of a slot that can be negative
-  kReluNonneg,  ///< relu of a slot that cannot
+  kReluNonneg,  ///< relu of a slot that cannot, nor exceed √xx √yy by much (relu_table.hpp)
 };
 
 constexpr Index kNoSlot = -1;

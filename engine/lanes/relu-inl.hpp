@@ -17,6 +17,7 @@
 #endif
 
 #include "engine/lanes/relu_polynomials.hpp"
+#include "engine/lanes/relu_table.hpp"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -158,8 +159,8 @@ HWY_INLINE void Haversine(D d, const V (&xy)[N], const V (&half_inverse)[N], V (
 
 // f = twice the relu of xy; u: its haversine.
 template <bool kNonneg, int N, class D, class V = hn::Vec<D>>
-HWY_INLINE void TwiceRelu(D d, const V (&xy)[N], const V (&sx)[N], const V (&sy)[N],
-                          const V (&half_inverse)[N], V (&u)[N], V (&f)[N]) {
+HWY_INLINE void TwiceReluByPolynomial(D d, const V (&xy)[N], const V (&sx)[N], const V (&sy)[N],
+                                      const V (&half_inverse)[N], V (&u)[N], V (&f)[N]) {
   using T = hn::TFromD<D>;
   constexpr bool kFloat = sizeof(T) == 4;
   constexpr double kScale = kSqrt2 * PolynomialScale<T>();
@@ -175,6 +176,48 @@ HWY_INLINE void TwiceRelu(D d, const V (&xy)[N], const V (&sx)[N], const V (&sy)
   MultiplyBySqrt(d, u, rest);  // beside the polynomial
   GRAMTILE_EACH(k)
   f[k] = hn::MulAdd(rest[k], g[k], kNonneg ? xy[k] : hn::Max(xy[k], hn::Zero(d)));
+}
+
+// Where c ≥ 0 an error of h is one of κ, so h need not be accurate by itself, and a table in eight
+// registers replaces root and polynomial: 12 operations instead of 16.
+template <class T, bool kNonneg>
+constexpr bool kTabled = HWY_TARGET <= HWY_AVX3 && sizeof(T) == 4 && kNonneg;
+
+// f = xy + r h(c), relu_table.hpp, for 0 ≤ xy ≤ (1 + kReluTableMargin) r.
+template <int N, class D, class V = hn::Vec<D>>
+HWY_INLINE void TwiceReluByTable([[maybe_unused]] D d, [[maybe_unused]] const V (&xy)[N],
+                                 [[maybe_unused]] const V (&sx)[N],
+                                 [[maybe_unused]] const V (&sy)[N],
+                                 [[maybe_unused]] const V (&half_inverse)[N],
+                                 [[maybe_unused]] V (&f)[N]) {
+#if HWY_TARGET <= HWY_AVX3
+  V s[N], h[N], r[N];
+  __m512i piece[N];  // vpermt2ps looks at the last five bits
+  GRAMTILE_EACH(k)
+  s[k] = hn::NegMulAdd(xy[k], half_inverse[k], hn::Set(d, 0.5f + kReluTableShift));
+  GRAMTILE_EACH(k) piece[k] = _mm512_srli_epi32(_mm512_castps_si512(s[k].raw), 21);
+  const auto coefficient = [&](int power, int k) HWY_ATTR {
+    const float* const row = kReluTable[power];
+    return V{_mm512_permutex2var_ps(_mm512_load_ps(row), piece[k], _mm512_load_ps(row + 16))};
+  };
+  GRAMTILE_EACH(k) h[k] = hn::MulAdd(coefficient(3, k), s[k], coefficient(2, k));
+  GRAMTILE_EACH(k) h[k] = hn::MulAdd(h[k], s[k], coefficient(1, k));
+  GRAMTILE_EACH(k) h[k] = hn::MulAdd(h[k], s[k], coefficient(0, k));
+  GRAMTILE_EACH(k) r[k] = hn::Mul(sx[k], sy[k]);
+  GRAMTILE_EACH(k) f[k] = hn::MulAdd(r[k], h[k], xy[k]);
+#endif
+}
+
+// f = twice the relu of xy; u, if it is asked for: its haversine.
+template <bool kNonneg, bool kHaversines, int N, class D, class V = hn::Vec<D>>
+HWY_INLINE void TwiceRelu(D d, const V (&xy)[N], const V (&sx)[N], const V (&sy)[N],
+                          const V (&half_inverse)[N], V (&u)[N], V (&f)[N]) {
+  if constexpr (kTabled<hn::TFromD<D>, kNonneg>) {
+    if constexpr (kHaversines) Haversine<kNonneg>(d, xy, half_inverse, u);
+    TwiceReluByTable(d, xy, sx, sy, half_inverse, f);
+  } else {
+    TwiceReluByPolynomial<kNonneg>(d, xy, sx, sy, half_inverse, u, f);
+  }
 }
 
 // What the backward pass needs of twice the relu, f = xy·slope + bend/π (homogeneity):

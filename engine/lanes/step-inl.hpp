@@ -110,7 +110,7 @@ HWY_INLINE void TwiceReluAt(D d, const ReluOperands<hn::TFromD<D>>& o, const Pix
     sx[k] = hn::Set(d, o.row_root[i]);
     sy[k] = hn::Load(d, o.column_root + at);
   }
-  TwiceRelu<kNonneg>(d, xy, sx, sy, half_inverse, u, f);
+  TwiceRelu<kNonneg, false>(d, xy, sx, sy, half_inverse, u, f);
   GRAMTILE_EACH(k) hn::Store(f[k], d, to + k * step * lanes);
 }
 

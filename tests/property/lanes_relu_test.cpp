@@ -12,6 +12,7 @@
 #include <limits>
 #include <numbers>
 
+#include "engine/lanes/relu_table.hpp"
 #include "tests/support/hand_lanes.hpp"
 #include "tests/support/lane_runs.hpp"
 #include "tests/support/rounding_bound.hpp"
@@ -203,6 +204,20 @@ TEST_CASE_TEMPLATE("a covariance beyond the variances, by rounding, counts as c 
   for (std::size_t i = 0; i < cs.size(); ++i) {
     CHECK(above[i] == -cs[i] / 2);
     CHECK(std::abs(below[i]) <= T(1e-15) * (-1 - cs[i]));
+  }
+}
+
+TEST_CASE_TEMPLATE("up to the table's margin beyond the variances the relu stays near", T, float,
+                   double) {
+  // The table's first cubic, continued: 4e-6 · r at its end.
+  std::vector<T> cs;
+  for (double beyond = 1e-7; beyond < kReluTableMargin; beyond *= 1.1) {
+    cs.push_back(static_cast<T>(1 + beyond));
+  }
+  const std::vector<T> values = relus(cs, true, true);
+  for (std::size_t i = 0; i < cs.size(); ++i) {
+    CAPTURE(cs[i]);
+    CHECK(std::abs(values[i] - cs[i] / 2) <= T(2e-6));
   }
 }
 

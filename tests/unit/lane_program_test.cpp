@@ -50,6 +50,22 @@ TEST_CASE("convnet-gp: 8 window sums in one slot, every relu folded into the nex
   CHECK(program.steps[7].output == MapShape{1, 1});
 }
 
+TEST_CASE("a network too long for roundings to stay inside the relu's table does without") {
+  // 2 · 3 + 16 roundings a convolution, 16 a relu: 8192 are too many.
+  const auto layers = [](Index times) {
+    const std::string json =
+        R"({"layers": [{"type": "repeat", "times": )" + std::to_string(times) +
+        R"(, "layers": [{"type": "conv2d", "kernel_size": 3}, {"type": "relu"}]},
+                       {"type": "conv2d", "kernel_size": 4, "padding": 0}]})";
+    return sources(compile_lanes(test::program_of(json, kSmall), false));
+  };
+  const auto nonnegative = [](const std::vector<RowSource>& all) {
+    return std::count(all.begin(), all.end(), RowSource::kReluNonneg);
+  };
+  CHECK(nonnegative(layers(200)) == 199);
+  CHECK(nonnegative(layers(220)) == 0);
+}
+
 TEST_CASE("residual-cnn-gp: the product, 8 blocks of two steps, two more, in two slots") {
   const LaneProgram program = preset("residual-cnn-gp");
   REQUIRE(program.steps.size() == 19);
