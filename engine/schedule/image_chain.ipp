@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "engine/simd/kernels.hpp"
 
@@ -9,33 +10,49 @@ namespace gramtile {
 
 inline Index chain_lanes() { return simd::variance_kernels().lanes; }
 
-template <class T, class BendOf>
+/// to[value · lanes + lane] = value `value` of lane `lane`, 0 in lanes from `count` on.
+/// `values(lane, range, to)` writes a range of one lane's. Range by range, so that all lanes of a
+/// range are written while its part of `to` is in the innermost cache.
+template <class Values>
+void interleave_lanes(Index num_values, Index count, Index lanes, const Values& values,
+                      double* to) {
+  constexpr Index kAtOnce = 64;
+  double some[kAtOnce] = {};
+  for (Index start = 0; start < num_values; start += kAtOnce) {
+    const Range range{start, std::min(start + kAtOnce, num_values)};
+    for (Index lane = 0; lane < lanes; ++lane) {
+      if (lane < count) values(lane, range, some);
+      if (lane == count) std::fill_n(some, kAtOnce, 0.0);
+      for (Index i = 0; i < range.size(); ++i) to[(start + i) * lanes + lane] = some[i];
+    }
+  }
+}
+
+template <class T, class Bends>
 void run_image_chain(const PreparedBlock<T>& block, const ReverseProgram& program, Index first,
-                     Index count, std::span<const double> seeds, const BendOf& bend_of,
+                     Index count, std::span<const double> seeds, const Bends& bends,
                      DerivativeWorkspace<T>& workspace) {
+  constexpr bool kBends = !std::is_same_v<Bends, NoBends>;
   const Index lanes = chain_lanes();
   const LaneProgram& forward = *program.forward;
-  const Index num_values = forward.input.num_values(), maps = forward.num_map_pixels;
   double* const images = workspace.chain_images.data();
-  double* const bends = workspace.chain_bend.data();
-  bool any_bend = false;
-  for (Index lane = 0; lane < lanes; ++lane) {
-    const bool used = lane < count;
-    const T* row = block.view.rows + (first + (used ? lane : 0)) * block.view.row_stride;
-    const double* bend = used ? bend_of(lane) : nullptr;
-    any_bend = any_bend || bend != nullptr;
-    workspace.chain_seeds[static_cast<std::size_t>(lane)] =
-        used ? seeds[static_cast<std::size_t>(lane)] : 0.0;
-    for (Index i = 0; i < num_values; ++i) images[i * lanes + lane] = static_cast<double>(row[i]);
-    for (Index p = 0; p < maps; ++p) bends[p * lanes + lane] = bend != nullptr ? bend[p] : 0.0;
+  const auto image = [&](Index lane, Range values, double* to) {
+    const T* row = block.view.rows + (first + lane) * block.view.row_stride;
+    for (Index i = 0; i < values.size(); ++i) to[i] = static_cast<double>(row[values.start + i]);
+  };
+  interleave_lanes(forward.input.num_values(), count, lanes, image, images);
+  if constexpr (kBends) {
+    interleave_lanes(forward.num_map_pixels, count, lanes, bends, workspace.chain_bend.data());
   }
+  std::fill_n(workspace.chain_seeds.data(), lanes, 0.0);
+  std::copy_n(seeds.data(), count, workspace.chain_seeds.data());
   simd::variance_kernels().run(forward.view(),
                                {images, workspace.variances.data(), workspace.variance.slots.data(),
                                 workspace.variance.scratch.data()});
   simd::variance_kernels().chain(
       program.view(),
       {images, workspace.variance.slots.data(), workspace.chain_seeds.data(),
-       any_bend ? bends : nullptr, workspace.chain_adjoints.data(),
+       kBends ? workspace.chain_bend.data() : nullptr, workspace.chain_adjoints.data(),
        workspace.variance.scratch.data(), workspace.chain_raw.data()});
 }
 

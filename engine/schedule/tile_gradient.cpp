@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "engine/lanes/weight_sums.hpp"
@@ -126,18 +127,35 @@ class TileGradient {
     return any;
   }
 
+  /// All lanes of some pixels while they are in the innermost cache, then of the next.
   void add_column_bend(Index first, Index count, const DerivativeWorkspace<T>& w) {
+    constexpr Index kAtOnce = 64;
     const Index lanes = simd::kernels<T>().lanes;
-    for (Index lane = 0; lane < count; ++lane) {
-      double* to = sums_.columns.data() + (first + lane) * maps_;
-      const T* from = w.bend.data() + lane;
-      for (Index p = 0; p < maps_; ++p) to[p] += static_cast<double>(from[p * lanes]);
+    for (Index start = 0; start < maps_; start += kAtOnce) {
+      const Index stop = std::min(start + kAtOnce, maps_);
+      for (Index lane = 0; lane < count; ++lane) {
+        double* to = sums_.columns.data() + (first + lane) * maps_;
+        const T* from = w.bend.data() + lane;
+        for (Index p = start; p < stop; ++p) to[p] += static_cast<double>(from[p * lanes]);
+      }
     }
   }
 
   /// √xx of an image at every relu, [num_map_pixels].
   const T* roots(const PreparedBlock<T>& block, Index image) const {
     return block.view.rows + image * block.view.row_stride + tile_.program.input.num_values();
+  }
+
+  /// In eight chains of additions: one would be as long as their latency.
+  static double dot(const double* a, const T* b, Index count) {
+    constexpr Index kChains = 8;
+    double sums[kChains] = {};
+    Index p = 0;
+    for (; p + kChains <= count; p += kChains) {
+      for (Index k = 0; k < kChains; ++k) sums[k] += a[p + k] * static_cast<double>(b[p + k]);
+    }
+    for (; p < count; ++p) sums[0] += a[p] * static_cast<double>(b[p]);
+    return std::accumulate(sums, sums + kChains, 0.0);
   }
 
   /// By step: Σ adjoint · r √(1−c²) over the tile's pairs, of steps that read a relu.
@@ -150,10 +168,8 @@ class TileGradient {
       for (std::size_t i = 0; i < num_steps; ++i) {
         const LaneStep& step = program_.steps[i].forward;
         if (!reads_relu(step)) continue;
-        double& sum = per_column[as_size(column) * num_steps + i];
-        const Index stop = step.map_offset + step.input.num_pixels();
-        for (Index p = step.map_offset; p < stop; ++p)
-          sum += bend[p] * static_cast<double>(root[p]);
+        per_column[as_size(column) * num_steps + i] =
+            dot(bend + step.map_offset, root + step.map_offset, step.input.num_pixels());
       }
     });
     std::vector<double> sums(num_steps, 0.0);
@@ -185,17 +201,17 @@ class TileGradient {
     for (Index i = 0; i < count && tile_.triangle; ++i) {
       seeds[as_size(i)] = upstream_.direct[as_size((first + i) * num_columns_ + first + i)];
     }
-    std::vector<double> bend(as_size(maps_));
     run_image_chain(
         block, program_, first, count, seeds,
-        [&](Index i) { return image_bend(rows, first + i, bend); }, w);
+        [&](Index i, Range pixels, double* to) { image_bend(rows, first + i, pixels, to); }, w);
   }
 
-  /// Σ adjoint · r √(1−c²) of one image over all its pairs in the tile, into `bend`.
-  const double* image_bend(bool rows, Index image, std::vector<double>& bend) const {
-    std::fill(bend.begin(), bend.end(), 0.0);
+  /// Σ adjoint · r √(1−c²) of one image over all its pairs in the tile, at some pixels.
+  void image_bend(bool rows, Index image, Range pixels, double* to) const {
+    std::fill_n(to, pixels.size(), 0.0);
     const auto add = [&](const auto* from) {
-      for (std::size_t p = 0; p < bend.size(); ++p) bend[p] += static_cast<double>(from[p]);
+      for (Index i = 0; i < pixels.size(); ++i)
+        to[i] += static_cast<double>(from[pixels.start + i]);
     };
     if (rows) {
       for (Index g = 0; g < num_groups(num_columns_); ++g) {
@@ -203,9 +219,8 @@ class TileGradient {
       }
     }
     if (!rows || tile_.triangle) add(sums_.columns.data() + image * maps_);
-    const T* root = roots(rows ? tile_.rows : tile_.columns, image);
-    for (std::size_t p = 0; p < bend.size(); ++p) bend[p] *= static_cast<double>(root[p]);
-    return bend.data();
+    const T* root = roots(rows ? tile_.rows : tile_.columns, image) + pixels.start;
+    for (Index i = 0; i < pixels.size(); ++i) to[i] *= static_cast<double>(root[i]);
   }
 
   const TileOperands<T>& tile_;

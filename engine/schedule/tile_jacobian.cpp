@@ -61,9 +61,7 @@ void compute_diagonal_jacobian(const PreparedBlock<T>& block, const ReverseProgr
     auto workspace = workspaces.borrow();
     const Index first = pack * lanes, count = std::min(lanes, n - first);
     const std::vector<double> seeds(as_size(count), 1.0);
-    run_image_chain(
-        block, program, first, count, seeds, [](Index) -> const double* { return nullptr; },
-        *workspace);
+    run_image_chain(block, program, first, count, seeds, NoBends{}, *workspace);
     std::vector<double> derivatives(as_size(program.num_parameters));
     for (Index lane = 0; lane < count; ++lane) {
       derivatives_of_lane(program, (*workspace).chain_raw.data(), lanes, lane, derivatives);
