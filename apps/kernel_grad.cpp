@@ -136,7 +136,7 @@ int run(int argc, char** argv) {
     print_plan(job, arguments.compute);
     return 0;
   }
-  hash_inputs(job);
+  read_inputs(job);
   return execute(job, arguments.compute, command_line(argc, argv, "--resume", "--overwrite"));
 }
 

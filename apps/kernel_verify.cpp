@@ -60,7 +60,7 @@ Inputs open_file_inputs(const VerifyArguments& arguments, const RunSpec& spec) {
       throw Error(ErrorKind::kUsage,
                   fmt::format("{} was made without --{}", arguments.file, given.name));
     }
-    if (content_hash(*given.data) != stored->hash) {
+    if (read_contents(*given.data).hash != stored->hash) {
       throw DataError(given.data->description(),
                       fmt::format("these are not the images of {} (there: {})", arguments.file,
                                   stored->source));

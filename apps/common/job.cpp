@@ -141,10 +141,14 @@ void check_memory(const Job& job, const ComputeArguments& arguments) {
                   format_bytes(least_memory(fits))));
 }
 
-void hash_inputs(Job& job) {
+void read_inputs(Job& job) {
+  bool nonnegative = true;
   for (std::size_t i = 0; i < job.spec.sets.size(); ++i) {
-    job.spec.sets[i].hash = content_hash(*job.inputs.sets[i].data);
+    SourceContents contents = read_contents(*job.inputs.sets[i].data);
+    job.spec.sets[i].hash = std::move(contents.hash);
+    nonnegative = nonnegative && contents.nonnegative;
   }
+  if (nonnegative) assume_nonnegative_images(job.inputs.program);
 }
 
 std::string stored_command(int argc, char** argv) {

@@ -49,8 +49,9 @@ Job plan_job(Inputs inputs, const JobRequest& request, const ComputeArguments& a
 /// Throws Error(kUsage), naming the least --memory that would do, when the job's tiles do not fit.
 void check_memory(const Job& job, const ComputeArguments& arguments);
 
-/// Reads every pixel once: hashes for the spec, and any bad pixel is found before the work begins.
-void hash_inputs(Job& job);
+/// Reads every pixel once: hashes for the spec, any bad pixel is found before the work begins, and
+/// the program learns whether none is negative.
+void read_inputs(Job& job);
 
 /// The command without what cannot change a byte of the result, as RunSpec::command has it.
 std::string stored_command(int argc, char** argv);

@@ -36,18 +36,36 @@ std::vector<double> softmax(const std::vector<double>& logits) {
   return weights;
 }
 
+// Sets Value::nonnegative of every value, from that of the images' product.
+void mark_nonnegative(Program& program, bool images) {
+  const auto flag = [&](ValueId value) -> bool& {
+    return program.values[static_cast<std::size_t>(value)].nonnegative;
+  };
+  flag(0) = images;
+  for (const Op& op : program.ops) {
+    if (const auto* conv = std::get_if<Conv2dOp>(&op)) {
+      flag(conv->output) = flag(conv->input);
+    } else if (const auto* sum = std::get_if<SumOp>(&op)) {
+      flag(sum->output) = std::all_of(sum->inputs.begin(), sum->inputs.end(), flag);
+    } else {
+      flag(std::get<ReluOp>(op).output) = true;
+    }
+  }
+}
+
 class Lowering {
  public:
   Lowering(const Network& network, ImageShape shape) : parameters_(network.parameters) {
     program_.input = shape;
     const MapShape map{.height = shape.height, .width = shape.width};
-    program_.values.push_back({.shape = map, .nonnegative = false});
+    program_.values.push_back({.shape = map});
   }
 
   Program run(const Layers& layers) {
     const Path root;
     program_.output = sequence(layers, "layers", 0, root, 0);
     check_output();
+    mark_nonnegative(program_, false);
     parameters_.resolve(program_);
     return std::move(program_);
   }
@@ -79,13 +97,12 @@ class Lowering {
     if (conv.var_bias.parameter || conv.var_bias.value != 0) {
       op.bias = parameters_.use(conv.var_bias, name + ".var_bias", path.at("var_bias"));
     }
-    return emit(std::move(op), output_shape(geometry, shape_of(input)), is_nonnegative(input),
-                path);
+    return emit(std::move(op), output_shape(geometry, shape_of(input)), path);
   }
 
   ValueId layer(const Relu&, ValueId input, const Path& path, int) {
     const ReluOp op{.input = input, .output = 0, .relu = program_.num_relus++};
-    return emit(op, shape_of(input), true, path);
+    return emit(op, shape_of(input), path);
   }
 
   ValueId layer(const Sequential& sequential, ValueId input, const Path& path, int nesting) {
@@ -161,13 +178,11 @@ class Lowering {
 
   ValueId emit_sum(SumOp op, const Path& path) {
     const MapShape shape = shape_of(op.inputs[0]);
-    const bool nonnegative = std::all_of(op.inputs.begin(), op.inputs.end(),
-                                         [&](ValueId input) { return is_nonnegative(input); });
-    return emit(std::move(op), shape, nonnegative, path);
+    return emit(std::move(op), shape, path);
   }
 
   template <class AnyOp>
-  ValueId emit(AnyOp op, MapShape shape, bool nonnegative, const Path& path) {
+  ValueId emit(AnyOp op, MapShape shape, const Path& path) {
     if (static_cast<Index>(program_.ops.size()) == kMaxOps) {
       throw NetworkError(path.text(),
                          fmt::format("the network has more than {} operations", kMaxOps));
@@ -175,7 +190,7 @@ class Lowering {
     const ValueId value = static_cast<ValueId>(program_.values.size());
     op.output = value;
     program_.ops.emplace_back(std::move(op));
-    program_.values.push_back({.shape = shape, .nonnegative = nonnegative});
+    program_.values.push_back({.shape = shape});
     return value;
   }
 
@@ -204,9 +219,6 @@ class Lowering {
   MapShape shape_of(ValueId value) const {
     return program_.values[static_cast<std::size_t>(value)].shape;
   }
-  bool is_nonnegative(ValueId value) const {
-    return program_.values[static_cast<std::size_t>(value)].nonnegative;
-  }
 
   Program program_;
   ParameterTable parameters_;
@@ -234,5 +246,7 @@ Program lower(const Network& network, ImageShape shape) {
   check_images(shape);
   return Lowering(network, shape).run(network.layers);
 }
+
+void assume_nonnegative_images(Program& program) { mark_nonnegative(program, true); }
 
 }  // namespace gramtile

@@ -68,8 +68,8 @@ struct Parameter {
 /// What is known of a value before any image is seen.
 struct Value {
   MapShape shape;
-  /// True where xy cannot be negative whatever the images: behind a relu, and whatever is made of
-  /// such.
+  /// True where xy cannot be negative: behind a relu, and whatever is made of such; see
+  /// assume_nonnegative_images().
   bool nonnegative = false;
 };
 
@@ -88,6 +88,11 @@ struct Program {
 /// map that is not 1×1 (naming the size reached), more operations than `kMaxOps`, layers nested
 /// deeper than `kMaxNesting`.
 Program lower(const Network& network, ImageShape shape);
+
+/// For images without a negative pixel: their products, and what is made of them, are not negative
+/// either, which spares the first relu a case. Changes last bits of K. Only for images whose pixels
+/// have all been looked at: for others K would be wrong.
+void assume_nonnegative_images(Program& program);
 
 constexpr Index kMaxOps = 10'000;
 constexpr int kMaxNesting = 64;

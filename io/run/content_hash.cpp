@@ -48,7 +48,7 @@ std::string ContentHasher::digest() const {
   return text.data();
 }
 
-std::string content_hash(BlockSource& source) {
+SourceContents read_contents(BlockSource& source) {
   constexpr Index kBlockValues = 1 << 20;  // 8 MiB of doubles
   const ImageShape shape = source.shape();
   const std::array<Index, 4> header{source.num_examples(), shape.channels, shape.height,
@@ -56,14 +56,18 @@ std::string content_hash(BlockSource& source) {
   ContentHasher hasher;
   hasher.add(std::as_bytes(std::span(header)));
   const Index step = std::max<Index>(1, kBlockValues / std::max<Index>(1, shape.num_values()));
+  SourceContents contents;
   std::vector<double> pixels;
   for (Index start = 0; start < source.num_examples(); start += step) {
     const Range range{start, std::min(start + step, source.num_examples())};
     pixels.resize(static_cast<std::size_t>(range.size() * shape.num_values()));
     source.read(range, pixels);
     hasher.add(std::as_bytes(std::span(pixels)));
+    contents.nonnegative = contents.nonnegative && std::none_of(pixels.begin(), pixels.end(),
+                                                                [](double x) { return x < 0; });
   }
-  return hasher.digest();
+  contents.hash = hasher.digest();
+  return contents;
 }
 
 std::string label_hash(std::span<const std::int64_t> labels) {

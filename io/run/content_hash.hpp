@@ -30,9 +30,14 @@ class ContentHasher {
   std::unique_ptr<State> state_;
 };
 
-/// Hash of shape and pixels (as double) of a whole source, read in blocks of about 8 MiB. Throws
-/// what the source throws.
-std::string content_hash(BlockSource& source);
+/// What reading a whole source once tells.
+struct SourceContents {
+  std::string hash;         ///< of shape and pixels (as double)
+  bool nonnegative = true;  ///< no pixel is negative
+};
+
+/// Reads in blocks of about 8 MiB. Throws what the source throws.
+SourceContents read_contents(BlockSource& source);
 
 /// Hash of labels and their order.
 std::string label_hash(std::span<const std::int64_t> labels);

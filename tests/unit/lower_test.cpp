@@ -146,6 +146,13 @@ TEST_CASE("a sum with one branch that may be negative may be negative") {
   CHECK_FALSE(program.values[2].nonnegative);
 }
 
+TEST_CASE("of images without negative pixels nothing is negative") {
+  Program program =
+      lowered(layers(R"({"type": "sum", "branches": [[], [{"type": "relu"}]]})" + kEnd));
+  assume_nonnegative_images(program);
+  for (const Value& value : program.values) CHECK(value.nonnegative);
+}
+
 TEST_CASE("an identity branch is the input's value itself, and may occur twice") {
   const Program program = lowered(layers(R"({"type": "sum", "branches": [[], []]})" + kEnd));
   const auto& sum = std::get<SumOp>(program.ops[0]);
