@@ -1,5 +1,5 @@
-// A data set as the commands see it: one source of docs/data_sources.md, its range, its labels and
-// a hash of its contents. Pixels stay in the file and are read block by block.
+// A data set as the commands see it: one source of docs/data_sources.md, its range and its labels.
+// Pixels stay in the file and are read block by block.
 //
 // One caller at a time; two data sets may be used from two threads.
 #pragma once
@@ -47,11 +47,6 @@ class Dataset : public BlockSource {
   /// The images of the file that are the examples.
   Range range() const { return range_; }
 
-  /// XXH3-128 of shape, pixels and labels in 32 hexadecimal digits: the same for the same numbers,
-  /// whatever file format they come from. The first call reads every example (and so finds every
-  /// bad pixel) in about 1 MiB of memory; later ones return what it found.
-  const std::string& content_hash();
-
  private:
   void check_finite(Range examples, std::span<const double> pixels) const;
 
@@ -59,7 +54,6 @@ class Dataset : public BlockSource {
   SourceSpec spec_;
   Range range_;
   std::optional<std::vector<std::int64_t>> labels_;
-  std::string content_hash_;
 };
 
 struct DatasetOptions {

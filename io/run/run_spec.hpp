@@ -24,7 +24,7 @@ enum class DatasetLayout {
 struct ExampleSet {
   std::string name;    ///< "train", "validation", "test": names the axes of the matrices
   std::string source;  ///< as the user named it; stored, not compared
-  std::string hash;    ///< of the pixels, see content_hash()
+  std::string hash;    ///< of the pixels, see read_contents()
   Index num_examples = 0;
   Index first = 0;                   ///< position of example 0 in its source
   std::vector<std::int64_t> labels;  ///< [num_examples], or empty

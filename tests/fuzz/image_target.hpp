@@ -15,6 +15,7 @@
 #include "io/data/byte_source.hpp"
 #include "io/data/dataset.hpp"
 #include "io/data/image_reader.hpp"
+#include "io/run/content_hash.hpp"
 
 namespace gramtile::fuzz {
 
@@ -42,7 +43,7 @@ inline void use_images(std::unique_ptr<ImageReader> reader) {
   if (data.labels() && static_cast<Index>(data.labels()->size()) != last + 1) std::abort();
   data.read({last, last + 1}, pixels);
   data.read({0, 1}, pixels);
-  if (data.num_examples() * shape.num_values() < 65536) data.content_hash();
+  if (data.num_examples() * shape.num_values() < 65536) read_contents(data);
 }
 
 /// `open` makes an ImageReader of the input, or throws.

@@ -9,6 +9,7 @@
 
 #include "engine/core/errors.hpp"
 #include "io/data/dataset.hpp"
+#include "io/run/content_hash.hpp"
 #include "tests/support/data_files.hpp"
 
 namespace gramtile {
@@ -233,13 +234,13 @@ TEST_CASE("an HDF5 chunk that unpacks to more than it declares is refused in lit
   const DataFolder folder;
   const std::string path = folder.path() + "/a.h5";
   write_packed_chunk(path, zlib_zeros(500 * 28 * 28));
-  CHECK(open(path)->content_hash().size() == 32);
+  CHECK(read_contents(*open(path)).hash.size() == 32);
   for (const int mebibytes :
        {300, 512}) {  // 300 KB and 520 KB packed: one passes for a chunk's size
     write_packed_chunk(path, zlib_zeros(std::uint64_t{1048576} * static_cast<unsigned>(mebibytes)));
     const auto data = open(path + "#:10");
     const PeakMemory peak;
-    CHECK(mentions(refusal([&] { data->content_hash(); }), "expected a chunk of"));
+    CHECK(mentions(refusal([&] { read_contents(*data); }), "expected a chunk of"));
     CHECK(peak.grew_less_than(16));
   }
 }
@@ -289,7 +290,7 @@ TEST_CASE("an HDF5 pixel that is not finite is refused with the image's number")
   values[7] = std::numeric_limits<double>::quiet_NaN();
   { Hdf5Writer(path).add("X", {4, 1, 3}, H5T_IEEE_F32LE, values); }
   const auto data = open(path + "#1:");
-  CHECK(mentions(refusal([&] { data->content_hash(); }), ":/X: image 2 "));
+  CHECK(mentions(refusal([&] { read_contents(*data); }), ":/X: image 2 "));
 }
 
 }  // namespace
