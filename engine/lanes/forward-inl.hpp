@@ -63,6 +63,7 @@ struct ReluIntoNext {
             hn::Mul(hn::Set(d, relu.row_half_inverse[i]), hn::Load(d, relu.column_inverse + at));
         sx[k] = hn::Set(d, relu.row_root[i]);
         sy[k] = hn::Load(d, relu.column_root + at);
+        if (!kHaversines) relu.PrefetchPack(at + kPixelsAhead * lanes);
       }
       TwiceRelu<kNonneg, kHaversines>(d, xy, sx, sy, half_inverse, u, f);
       if constexpr (kHaversines) {
