@@ -150,7 +150,7 @@ def show(name, f, weight, degree, adapt):
         print("  " + ", ".join(mp.nstr(p, 20) for p in poly))
 
 
-# The table of relu_table.hpp: h(2 v) as a cubic in s = v + SHIFT, v = (1 - c)/2, on each of 32 pieces of s.
+# The table of relu_table.hpp: h(2 u) as a cubic in s = u + SHIFT, u = (1 - c)/2, on each of 32 pieces of s.
 FIRST = mpf(5) / 4 / 2**9  # where the first piece starts
 SHIFT = FIRST + mpf(1) / 2**12
 
@@ -172,13 +172,13 @@ def pieces():
         s += step
 
 
-def h_at(v):
-    t = 2 * v
+def h_at(u):
+    t = 2 * u
     return t * sqrt(t) * h_over(t)
 
 
 def cubic(first, last):
-    """Coefficients of s^0 ... s^3, rounded to float. The first piece is 0 at v = 0, for c = 1 is exact there, and
+    """Coefficients of s^0 ... s^3, rounded to float. The first piece is 0 at u = 0, for c = 1 is exact there, and
     fitted from there on: below are only c that are larger than 1 by rounding."""
     start, stop = max(first - SHIFT, mpf(0)), min(last - SHIFT, mpf(1) / 2)
     at = lambda x: start + x * (stop - start)
