@@ -1,8 +1,8 @@
 // The relu of covariances that are not negative, as a table for processors that can look 32 floats
 // up in registers (AVX-512's vpermt2ps), as printed by fit_polynomials.py (2026-11-24).
 //
-// With the haversine u = (1 − c)/2 and s = u + kReluTableShift, h of docs/mathematics.md, κ(c) = c +
-// h, is a cubic in s on each of 32 pieces, which the exponent of s and the first two bits of its
+// With the haversine u = (1 − c)/2 and s = u + kReluTableShift, h of docs/mathematics.md, κ(c) = c
+// + h, is a cubic in s on each of 32 pieces, which the exponent of s and the first two bits of its
 // mantissa number:
 //
 //   h ≈ ((k₃ s + k₂) s + k₁) s + k₀,   k_i = kReluTable[i][bits(s) >> 21 & 31]
