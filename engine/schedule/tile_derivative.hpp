@@ -24,8 +24,7 @@ struct DerivativeWorkspace {
   LaneWorkspace<double> variance;  ///< tape of a pack of images
   AlignedBuffer<T> adjoints;       ///< jacobian: three sets
   AlignedBuffer<T> group, bend, raw, seeds;
-  AlignedBuffer<double> chain_adjoints, chain_raw, chain_seeds, chain_images,
-      chain_bend, variances;
+  AlignedBuffer<double> chain_adjoints, chain_raw, chain_seeds, chain_images, chain_bend, variances;
 };
 
 /// ∂L/∂K of one tile. `direct` [rows, columns] always; `mirrored` [columns, rows], ∂L/∂K at the

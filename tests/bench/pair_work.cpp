@@ -62,9 +62,8 @@ class TileWork : public Workload {
         workspaces_([this] { return LaneWorkspace<T>(lanes_, simd::kernels<T>().lanes); }),
         derivative_workspaces_(
             [this] { return DerivativeWorkspace<T>(reverse_, spec_.work == Work::kJacobian); }),
-        bend_sums_([this] {
-          return allocate_bend_sums<T>(lanes_, std::max(num_rows_, num_columns_));
-        }) {
+        bend_sums_(
+            [this] { return allocate_bend_sums<T>(lanes_, std::max(num_rows_, num_columns_)); }) {
     kernel_ = AlignedBuffer<T>(as_size(num_rows_ * num_columns_));
     if (derivative()) reverse_ = reverse_lanes(lanes_, program);
     if (spec.work == Work::kJacobian) {
