@@ -66,33 +66,78 @@ void store_extra_maps(const LaneProgram& program, const VariancePack& from, cons
   }
 }
 
+/// Where an example's values go: its row, and its lane of a pack.
 template <class T>
-void store_example(const LaneProgram& program, const VariancePack& from, const double* slots,
-                   Index lane, PreparedBlock<T>& block) {
-  const Index num_values = program.input.num_values(), maps = program.num_map_pixels;
-  const Index example = from.first + lane;
+struct ExamplePlace {
+  T *row, *pack;
+  Index lanes;  ///< of the pack
+};
+
+template <class T>
+ExamplePlace<T> place_of(PreparedBlock<T>& block, Index example) {
   const Index lanes = simd::kernels<T>().lanes;
-  T* row = block.rows.data() + example * block.view.row_stride;
-  T* pack = block.packs.data() + example / lanes * block.view.pack_stride + example % lanes;
-  for (Index i = 0; i < num_values; ++i) {
-    row[i] = pack[i * lanes] = static_cast<T>(from.images[as_size(i * from.lanes + lane)]);
+  return {block.rows.data() + example * block.view.row_stride,
+          block.packs.data() + example / lanes * block.view.pack_stride + example % lanes, lanes};
+}
+
+template <class T>
+void store_pixels(const VariancePack& from, Index lane, Range values, const ExamplePlace<T>& to) {
+  for (Index i = values.start; i < values.stop; ++i) {
+    to.row[i] = to.pack[i * to.lanes] = static_cast<T>(from.images[as_size(i * from.lanes + lane)]);
   }
+}
+
+/// √xx and 1/√xx of some pixels of all relus' maps. Returns the largest xx, infinity for NaN.
+template <class T>
+double store_roots(const LaneProgram& program, const VariancePack& from, Index lane, Range pixels,
+                   const ExamplePlace<T>& to) {
+  const Index roots = program.input.num_values(), inverses = roots + program.num_map_pixels;
   double largest = 0;
-  for (Index p = 0; p < maps; ++p) {
+  for (Index p = pixels.start; p < pixels.stop; ++p) {
     const double xx = from.variances[as_size(p * from.lanes + lane)];
     const double root = std::sqrt(xx);
     const bool black = xx < kSmallestVariance<T>;
     const double inverse = black ? 0.0 : 1.0 / root;
     largest = std::max(largest, std::isnan(xx) ? std::numeric_limits<double>::infinity() : xx);
-    row[num_values + p] = pack[(num_values + p) * lanes] = black ? T(0) : static_cast<T>(root);
-    pack[(num_values + maps + p) * lanes] = static_cast<T>(inverse);
-    row[num_values + maps + p] = static_cast<T>(0.5 * inverse);
+    to.row[roots + p] = to.pack[(roots + p) * to.lanes] = black ? T(0) : static_cast<T>(root);
+    to.pack[(inverses + p) * to.lanes] = static_cast<T>(inverse);
+    to.row[inverses + p] = static_cast<T>(0.5 * inverse);
   }
-  const Index extra = num_values + 2 * maps;
-  store_extra_maps(program, from, slots, lane, row + extra, pack + extra * lanes, lanes);
-  largest = std::max(largest, std::abs(block.diagonal[as_size(example)]));
-  if (!(largest <= kLargestVariance<T>)) {
-    throw_overflow<T>(block.examples.start + example, largest);
+  return largest;
+}
+
+/// do_it(range, lane), every lane of a range before the next range: what all lanes of some values
+/// share lies in the innermost cache then.
+template <class Do>
+void for_each_lane(Index num_values, Index num_lanes, const Do& do_it) {
+  constexpr Index kAtOnce = 64;
+  for (Index start = 0; start < num_values; start += kAtOnce) {
+    const Range range{start, std::min(start + kAtOnce, num_values)};
+    for (Index lane = 0; lane < num_lanes; ++lane) do_it(range, lane);
+  }
+}
+
+template <class T>
+void store_examples(const LaneProgram& program, const VariancePack& from, const double* slots,
+                    PreparedBlock<T>& block) {
+  const auto place = [&](Index lane) { return place_of(block, from.first + lane); };
+  std::vector<double> largest(as_size(from.count), 0.0);
+  for_each_lane(program.input.num_values(), from.count, [&](Range values, Index lane) {
+    store_pixels<T>(from, lane, values, place(lane));
+  });
+  for_each_lane(program.num_map_pixels, from.count, [&](Range pixels, Index lane) {
+    double& most = largest[as_size(lane)];
+    most = std::max(most, store_roots<T>(program, from, lane, pixels, place(lane)));
+  });
+  const Index extra = program.input.num_values() + 2 * program.num_map_pixels;
+  for (Index lane = 0; lane < from.count; ++lane) {
+    const Index example = from.first + lane;
+    const ExamplePlace<T> to = place(lane);
+    store_extra_maps(program, from, slots, lane, to.row + extra, to.pack + extra * to.lanes,
+                     to.lanes);
+    const double most =
+        std::max(largest[as_size(lane)], std::abs(block.diagonal[as_size(example)]));
+    if (!(most <= kLargestVariance<T>)) throw_overflow<T>(block.examples.start + example, most);
   }
 }
 
@@ -142,10 +187,8 @@ void prepare_pack(const LaneProgram& program, std::span<const double> pixels, In
                                  workspace.scratch.data()});
     const double* diagonal =
         workspace.slots.data() + program.output_slot * program.slot_pixels * kernels.lanes;
-    for (Index lane = 0; lane < from.count; ++lane) {
-      block.diagonal[as_size(from.first + lane)] = diagonal[lane];
-      store_example(program, from, workspace.slots.data(), lane, block);
-    }
+    std::copy_n(diagonal, from.count, block.diagonal.begin() + from.first);
+    store_examples(program, from, workspace.slots.data(), block);
   }
 }
 
