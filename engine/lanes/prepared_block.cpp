@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "engine/core/errors.hpp"
+#include "engine/lanes/lane_ranges.hpp"
 #include "engine/simd/kernels.hpp"
 
 namespace gramtile {
@@ -104,17 +105,6 @@ double store_roots(const LaneProgram& program, const VariancePack& from, Index l
     to.row[inverses + p] = static_cast<T>(0.5 * inverse);
   }
   return largest;
-}
-
-/// do_it(range, lane), every lane of a range before the next range: what all lanes of some values
-/// share lies in the innermost cache then.
-template <class Do>
-void for_each_lane(Index num_values, Index num_lanes, const Do& do_it) {
-  constexpr Index kAtOnce = 64;
-  for (Index start = 0; start < num_values; start += kAtOnce) {
-    const Range range{start, std::min(start + kAtOnce, num_values)};
-    for (Index lane = 0; lane < num_lanes; ++lane) do_it(range, lane);
-  }
 }
 
 template <class T>

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "engine/lanes/lane_ranges.hpp"
 #include "engine/simd/kernels.hpp"
 
 namespace gramtile {
@@ -11,21 +12,16 @@ namespace gramtile {
 inline Index chain_lanes() { return simd::variance_kernels().lanes; }
 
 /// to[value · lanes + lane] = value `value` of lane `lane`, 0 in lanes from `count` on.
-/// `values(lane, range, to)` writes a range of one lane's. Range by range, so that all lanes of a
-/// range are written while its part of `to` is in the innermost cache.
+/// `values(lane, range, to)` writes a range of one lane's.
 template <class Values>
 void interleave_lanes(Index num_values, Index count, Index lanes, const Values& values,
                       double* to) {
-  constexpr Index kAtOnce = 64;
-  double some[kAtOnce] = {};
-  for (Index start = 0; start < num_values; start += kAtOnce) {
-    const Range range{start, std::min(start + kAtOnce, num_values)};
-    for (Index lane = 0; lane < lanes; ++lane) {
-      if (lane < count) values(lane, range, some);
-      if (lane == count) std::fill_n(some, kAtOnce, 0.0);
-      for (Index i = 0; i < range.size(); ++i) to[(start + i) * lanes + lane] = some[i];
-    }
-  }
+  double some[kLaneRange] = {};
+  for_each_lane(num_values, lanes, [&](Range range, Index lane) {
+    if (lane < count) values(lane, range, some);
+    if (lane == count) std::fill_n(some, kLaneRange, 0.0);
+    for (Index i = 0; i < range.size(); ++i) to[(range.start + i) * lanes + lane] = some[i];
+  });
 }
 
 template <class T, class Bends>

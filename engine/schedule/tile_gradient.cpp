@@ -2,6 +2,7 @@
 #include <numeric>
 #include <vector>
 
+#include "engine/lanes/lane_ranges.hpp"
 #include "engine/lanes/weight_sums.hpp"
 #include "engine/schedule/image_chain.hpp"
 #include "engine/schedule/tile_derivative.hpp"
@@ -127,18 +128,15 @@ class TileGradient {
     return any;
   }
 
-  /// All lanes of some pixels while they are in the innermost cache, then of the next.
   void add_column_bend(Index first, Index count, const DerivativeWorkspace<T>& w) {
-    constexpr Index kAtOnce = 64;
     const Index lanes = simd::kernels<T>().lanes;
-    for (Index start = 0; start < maps_; start += kAtOnce) {
-      const Index stop = std::min(start + kAtOnce, maps_);
-      for (Index lane = 0; lane < count; ++lane) {
-        double* to = sums_.columns.data() + (first + lane) * maps_;
-        const T* from = w.bend.data() + lane;
-        for (Index p = start; p < stop; ++p) to[p] += static_cast<double>(from[p * lanes]);
+    for_each_lane(maps_, count, [&](Range pixels, Index lane) {
+      double* to = sums_.columns.data() + (first + lane) * maps_;
+      const T* from = w.bend.data() + lane;
+      for (Index p = pixels.start; p < pixels.stop; ++p) {
+        to[p] += static_cast<double>(from[p * lanes]);
       }
-    }
+    });
   }
 
   /// √xx of an image at every relu, [num_map_pixels].
