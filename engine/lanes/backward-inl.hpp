@@ -30,6 +30,62 @@ struct AdjointMap {
   }
 };
 
+// Where the adjoint that a step makes goes: to its map, or into rows of the step that runs next.
+template <class D>
+struct AdjointTarget {
+  using T = hn::TFromD<D>;
+  using V = hn::Vec<D>;
+  D d;
+  AdjointMap<D> adjoint;
+  const NextSums<D>* next;  // or nullptr
+  T* rows;                  // of `next`, from pixel 0 on
+  mutable V sum;            // Σ of what goes to `next`
+
+  // For pixels of column x from row y on.
+  HWY_INLINE T* RowsAt(Index y, Index x) const {
+    return rows + (x * kGroupRows + y % kGroupRows) * static_cast<Index>(hn::Lanes(d));
+  }
+  // to: RowsAt of this pixel
+  HWY_INLINE void Put(Index pixel, T* to, V value) const {
+    if (next == nullptr) {
+      return adjoint.Put(d, pixel * static_cast<Index>(hn::Lanes(d)), value);
+    }
+    sum = hn::Add(sum, value);
+    hn::Store(value, d, to);
+  }
+  HWY_INLINE void Rows(Index y, Index rows_) const {
+    if (next != nullptr) next->Rows(y, rows_);
+  }
+};
+
+// The step after `step` takes the adjoint that `step` makes summed along x.
+HWY_INLINE bool SumsForNext(const ReverseStep* next) { return next != nullptr && next->sums_ready; }
+
+// The sums of the step after `step`, if it takes any.
+template <class D>
+HWY_INLINE NextSums<D> NextSumsOf(D d, const ReverseSteps& program, const ReverseStep& step,
+                                  const ReverseStep* next, hn::TFromD<D>* scratch) {
+  const Index row = program.forward.row_vectors;
+  const Index group = kGroupRows * row * static_cast<Index>(hn::Lanes(d));
+  const NextSums<D> sums{d, TransposedJobOf(d, SumsForNext(next) ? *next : step, row, scratch),
+                         scratch + group};
+  if (SumsForNext(next)) sums.Start();
+  return sums;
+}
+
+template <class D>
+HWY_INLINE AdjointTarget<D> TargetOf(D d, const ReverseStep& step, const ReverseStep* next,
+                                     Index stride, hn::TFromD<D>* adjoints,
+                                     const NextSums<D>& sums) {
+  const bool fused = SumsForNext(next);
+  return {d,
+          {step.source_adjoint == kNoSlot ? nullptr : adjoints + step.source_adjoint * stride,
+           step.source_first},
+          fused ? &sums : nullptr,
+          fused ? sums.RowBuffer(0) : nullptr,
+          hn::Zero(d)};
+}
+
 // Source is a plain map or the images' product (`Source::At`): weight · T, and Σ source · T.
 template <class D, class Source>
 struct PlainAdjoint {
@@ -71,45 +127,38 @@ struct SafeWeight {
         rest(weight > kSmallestDivisor ? T(1) : static_cast<T>(weight)) {}
 };
 
-// What a backward pass leaves of a relu's bend, and what it finds on the tape.
-enum class Backward {
-  kJacobian,                // one map of bends; the relu's input
-  kGradient,                // sums of bends over pairs; the relu's input
-  kGradientFromHaversines,  // sums of bends over pairs; haversines
-};
+// What a backward pass leaves of a relu's bend: one map, or its sums over pairs.
+enum class Bends { kMap, kSums };
 
-// Source is twice the relu of a map. The adjoint of the map goes to `adjoint`, or to the step that
-// runs next. Jacobian: adjoint · bend, which is r · sine, to `bend`. Gradient: to the accumulators
+// Source is twice the relu of a map. The adjoint of the map goes to `target`. kMap (jacobian):
+// adjoint · sin θ, which r makes adjoint · bend, to `bend`. kSums (gradient): to the accumulators
 // of the pack and of the row image, each without the root of its own variance, which is the same
 // for all its pairs.
 //
 // Σ source · T = Σ (xy·slope + bend/π) · T, from the products with the weight, which are needed
-// anyway. A gradient's caller has Σ bend and adds it; and what is left, Σ xy · adjoint, does
-// without xy behind haversines (weight_sums.hpp).
-template <bool kNonneg, Backward kMode, class D>
+// anyway. What is left, Σ xy · adjoint, does without xy where the tape holds haversines
+// (weight_sums.hpp), and so does all of it with kMap; with kSums the caller has Σ bend and adds it.
+template <bool kNonneg, Bends kBends, bool kHaversines, class D>
 struct ReluAdjoint {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
-  static constexpr bool kAccumulates = kMode != Backward::kJacobian;
-  static constexpr bool kHaversines = kMode == Backward::kGradientFromHaversines;
+  static constexpr bool kAccumulates = kBends == Bends::kSums;
   D d;
   ReluOperands<T> operands;  // its map holds haversines, or xy
-  AdjointMap<D> adjoint;
-  const NextSums<D>* next;  // or nullptr
-  T* next_rows;             // its rows from pixel 0 on
-  SafeWeight<T> weight;     // behind haversines: all in `factor`
+  AdjointTarget<D> target;
+  SafeWeight<T> weight;  // behind haversines: all in `factor`
   MapShape shape;
-  T* bend;                                     // [pixel][lane]
-  T* row_bend;                                 // [pixel], and
-  T* group;                                    // a group of pixels: gradients only
-  mutable V slope_sum, bend_sum, adjoint_sum;  // Σ xy · adjoint, Σ bend · T, Σ adjoint for `next`
+  T* bend;                        // [pixel][lane]
+  T* row_bend;                    // [pixel], and
+  T* group;                       // a group of pixels: kSums only
+  mutable V slope_sum, bend_sum;  // Σ xy · adjoint, Σ bend · T
 
   template <int G>
   HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
     constexpr int N = HWY_MIN(G, kTogether<T>);
     const Index n = static_cast<Index>(hn::Lanes(d)), first = FirstPixel<G>(shape, y, x);
     const Index in_group = first - y / kGroupRows * kGroupRows * shape.width;
-    T* const to = next_rows + (x * kGroupRows + y % kGroupRows) * n;
+    T* const to = target.RowsAt(y, x);
     HWY_UNROLL(4)
     for (int q = 0; q < G; q += N) {
       V t[N];
@@ -137,25 +186,19 @@ struct ReluAdjoint {
     MultiplyByDerivative<kNonneg>(d, u, xy, a, sine);
     if constexpr (!kHaversines) ApplyRest(first, rows, xy, a, sine);
     GRAMTILE_EACH(k) {
-      if (k >= rows) continue;
-      if (next != nullptr) {
-        adjoint_sum = hn::Add(adjoint_sum, a[k]);
-        hn::Store(a[k], d, to + k * n);
-      } else {
-        adjoint.Put(d, (first + k) * n, a[k]);
-      }
+      if (k < rows) target.Put(first + k, to + k * n, a[k]);
     }
     GRAMTILE_EACH(k) {
       if (k >= rows) continue;
       const Index i = first + k, at = i * n;
-      const V sx = hn::Set(d, operands.row_root[i]), sy = hn::Load(d, operands.column_root + at);
-      if constexpr (kAccumulates) {
-        hn::Store(hn::MulAdd(sine[k], sx, hn::Load(d, bend + at)), d, bend + at);
-        sine[k] = hn::Mul(sine[k], sy);
-        if (!kMerged<N>) hn::Store(sine[k], d, bends + k * n);
-      } else {
-        hn::Store(hn::Mul(sine[k], hn::Mul(sx, sy)), d, bend + at);
+      if constexpr (!kAccumulates) {
+        hn::Store(sine[k], d, bend + at);
+        continue;
       }
+      const V sx = hn::Set(d, operands.row_root[i]), sy = hn::Load(d, operands.column_root + at);
+      hn::Store(hn::MulAdd(sine[k], sx, hn::Load(d, bend + at)), d, bend + at);
+      sine[k] = hn::Mul(sine[k], sy);
+      if (!kMerged<N>) hn::Store(sine[k], d, bends + k * n);
     }
     if constexpr (kMerged<N>) hn::Store(MergeLanes(d, sine), d, bends);
   }
@@ -203,12 +246,12 @@ struct ReluAdjoint {
     PrefetchLines(operands.row_root, ahead, rows * width);
     if (!kHaversines) PrefetchLines(operands.row_half_inverse, ahead, rows * width);
     if (kAccumulates) PrefetchLines(row_bend, ahead, rows * width);
-    if (next != nullptr) next->Rows(y, rows);
+    target.Rows(y, rows);
   }
   HWY_INLINE void KeepTotals(const ReluAdjoint& original) const {
     original.slope_sum = slope_sum;
     original.bend_sum = bend_sum;
-    original.adjoint_sum = adjoint_sum;
+    original.target.sum = target.sum;
   }
   HWY_INLINE V WeightSum() const {
     constexpr double kInversePi = 0.31830988618379067154;
@@ -237,10 +280,9 @@ struct RawSums {
   hn::Vec<D> weight, bias, addend;
 };
 
-// The reverse of one step on the pair's map. `next` is the step that runs after it; kAccumulate
-// (gradient): what goes from the one to the other, summed along x, does not pass through a map.
-// `bias`: Σ of the output's adjoint where the step before has made it; then of the next step's.
-template <bool kAccumulate, class D>
+// The reverse of one step on the pair's map. `next` is the step that runs after it. `bias`: Σ of
+// the output's adjoint where the step before has made it; then of the next step's.
+template <Bends kBends, class D>
 class ReversePairStep {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
@@ -261,78 +303,62 @@ class ReversePairStep {
     const Index stride = forward.slot_stride * n;
     const T* addend = f.addend_derivative ? b_.pack.slots + f.addend_slot * stride : nullptr;
     const AdjointRows<D> rows = OutputAdjoint(d_, step, stride, b_.adjoints, addend);
-    const AdjointMap<D> adjoint{
-        step.source_adjoint == kNoSlot ? nullptr : b_.adjoints + step.source_adjoint * stride,
-        step.source_first};
-    const bool ready = kAccumulate && step.sums_ready;
     const V bias_before = bias;
     V weight_sum;
     if (f.source == RowSource::kImages) {
-      weight_sum = Plain(step, rows, adjoint, ready, ImageSource(d_, forward, b_.pack));
+      weight_sum = Plain(step, rows, ImageSource(d_, forward, b_.pack));
     } else if (f.source == RowSource::kMap) {
       const MapRows<D> map{d_, b_.pack.slots + f.input_slot * stride};
-      weight_sum = Plain(step, rows, adjoint, ready, map);
+      weight_sum = Plain(step, rows, map);
     } else if (f.source == RowSource::kReluNonneg) {
-      weight_sum = Relu<true>(step, next, rows, adjoint, ready, bias);
+      weight_sum = Relu<true>(step, next, rows, bias);
     } else {
-      weight_sum = Relu<false>(step, next, rows, adjoint, ready, bias);
+      weight_sum = Relu<false>(step, next, rows, bias);
     }
-    return {weight_sum, ready ? bias_before : rows.sum, rows.addend_sum};
+    return {weight_sum, step.sums_ready ? bias_before : rows.sum, rows.addend_sum};
   }
 
  private:
   template <class Source>
   HWY_INLINE V Plain(const ReverseStep& step, const AdjointRows<D>& rows,
-                     const AdjointMap<D>& adjoint, bool ready, const Source& source) const {
-    const PlainAdjoint<D, Source> consumer{d_,
-                                           source,
-                                           adjoint,
-                                           static_cast<T>(step.forward.weight),
-                                           step.forward.input,
-                                           {hn::Zero(d_), hn::Zero(d_)}};
-    Transposed(d_, step, program_.forward.row_vectors, b_.pack.scratch, ready, rows, consumer);
+                     const Source& source) const {
+    const Index stride = program_.forward.slot_stride * static_cast<Index>(hn::Lanes(d_));
+    const PlainAdjoint<D, Source> consumer{
+        d_,
+        source,
+        {step.source_adjoint == kNoSlot ? nullptr : b_.adjoints + step.source_adjoint * stride,
+         step.source_first},
+        static_cast<T>(step.forward.weight),
+        step.forward.input,
+        {hn::Zero(d_), hn::Zero(d_)}};
+    Transposed(d_, step, program_.forward.row_vectors, b_.pack.scratch, rows, consumer);
     return hn::Add(consumer.weight_sums[0], consumer.weight_sums[1]);
   }
 
   template <bool kNonneg>
   HWY_INLINE V Relu(const ReverseStep& step, const ReverseStep* next, const AdjointRows<D>& rows,
-                    const AdjointMap<D>& adjoint, bool ready, V& bias) const {
-    if constexpr (!kAccumulate) {
-      return Relu<kNonneg, Backward::kJacobian>(step, next, rows, adjoint, ready, bias);
-    } else if (step.from_haversines) {
-      return Relu<kNonneg, Backward::kGradientFromHaversines>(step, next, rows, adjoint, ready,
-                                                              bias);
-    } else {
-      return Relu<kNonneg, Backward::kGradient>(step, next, rows, adjoint, ready, bias);
-    }
+                    V& bias) const {
+    return step.from_haversines ? Relu<kNonneg, true>(step, next, rows, bias)
+                                : Relu<kNonneg, false>(step, next, rows, bias);
   }
-  template <bool kNonneg, Backward kMode>
+  template <bool kNonneg, bool kHaversines>
   HWY_INLINE V Relu(const ReverseStep& step, const ReverseStep* next, const AdjointRows<D>& rows,
-                    const AdjointMap<D>& adjoint, bool ready, V& bias) const {
-    const Index group =
-        kGroupRows * program_.forward.row_vectors * static_cast<Index>(hn::Lanes(d_));
-    const bool fused = kAccumulate && next != nullptr && next->sums_ready;
-    const NextSums<D> sums{d_,
-                           TransposedJobOf(d_, fused ? *next : step, program_.forward.row_vectors,
-                                           b_.pack.scratch, false),
-                           b_.pack.scratch + group};
-    const ReluAdjoint<kNonneg, kMode, D> consumer{
+                    V& bias) const {
+    const Index stride = program_.forward.slot_stride * static_cast<Index>(hn::Lanes(d_));
+    const NextSums<D> sums = NextSumsOf(d_, program_, step, next, b_.pack.scratch);
+    const ReluAdjoint<kNonneg, kBends, kHaversines, D> consumer{
         d_,
         ReluSource(d_, program_.forward, step.forward, b_.pack),
-        adjoint,
-        fused ? &sums : nullptr,
-        fused ? sums.RowBuffer(0) : nullptr,
+        TargetOf(d_, step, next, stride, b_.adjoints, sums),
         SafeWeight<T>(step.forward.weight),
         step.forward.input,
         b_.bend,
         b_.row_bend,
         b_.group,
         hn::Zero(d_),
-        hn::Zero(d_),
         hn::Zero(d_)};
-    if (fused) sums.Start();
-    Transposed(d_, step, program_.forward.row_vectors, b_.pack.scratch, ready, rows, consumer);
-    bias = consumer.adjoint_sum;
+    Transposed(d_, step, program_.forward.row_vectors, b_.pack.scratch, rows, consumer);
+    bias = consumer.target.sum;
     return consumer.WeightSum();
   }
 
@@ -348,7 +374,7 @@ void RunGradient(D d, const ReverseSteps& program, const GradientOperands<hn::TF
   hn::Vec<D> bias = hn::Zero(d);
   for (Index i = 0; i < program.num_steps; ++i) {
     const ReverseStep& step = program.steps[i];
-    const ReversePairStep<true, D> reverse(
+    const ReversePairStep<Bends::kSums, D> reverse(
         d, program,
         {o.pack, o.adjoints, o.group, o.column_bend + step.forward.map_offset * n,
          o.row_bend + step.forward.map_offset});

@@ -16,34 +16,41 @@ namespace gramtile {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Where xx of a source comes from: Xx(pixel), and BendFactor(pixel) = 1/(2π xx), 0 where xx = 0.
+// Where xx of a source comes from: Xx(pixel); and AddBend(pixel, b, a), a with what the pairs'
+// bends b add to the adjoint of xx: adjoint · bend / (2π xx), 0 where xx = 0.
 constexpr double kInverseTwoPi = 0.15915494309189533577;
 
-// Behind a relu, the row image: one value a pixel. Its inverse root is stored halved.
+// The variances of one pair's two images behind a relu, as a pair sees them. Bends are adjoint ·
+// sin θ: times r / (2π xx) = √yy / (2π √xx).
 template <class D>
 struct RowRoots {
   using T = hn::TFromD<D>;
   D d;
-  const T *root, *half_inverse;
-  HWY_INLINE hn::Vec<D> Xx(Index i) const { return hn::Set(d, root[i] * root[i]); }
-  HWY_INLINE hn::Vec<D> BendFactor(Index i) const {
-    return hn::Set(d, static_cast<T>(4 * kInverseTwoPi) * half_inverse[i] * half_inverse[i]);
+  ReluOperands<T> operands;  // its map is not used
+  HWY_INLINE hn::Vec<D> Xx(Index i) const {
+    return hn::Set(d, operands.row_root[i] * operands.row_root[i]);
+  }
+  HWY_INLINE hn::Vec<D> AddBend(Index i, hn::Vec<D> b, hn::Vec<D> a) const {
+    const T factor = static_cast<T>(2 * kInverseTwoPi) * operands.row_half_inverse[i];
+    const auto sy = hn::Load(d, operands.column_root + i * static_cast<Index>(hn::Lanes(d)));
+    return hn::MulAdd(hn::Mul(b, sy), hn::Set(d, factor), a);
   }
 };
 
-// Behind a relu, the pack of column images.
 template <class D>
 struct ColumnRoots {
   using T = hn::TFromD<D>;
   D d;
-  const T *root, *inverse;
+  ReluOperands<T> operands;
   HWY_INLINE hn::Vec<D> Xx(Index i) const {
-    const auto s = hn::Load(d, root + i * static_cast<Index>(hn::Lanes(d)));
+    const auto s = hn::Load(d, operands.column_root + i * static_cast<Index>(hn::Lanes(d)));
     return hn::Mul(s, s);
   }
-  HWY_INLINE hn::Vec<D> BendFactor(Index i) const {
-    const auto s = hn::Load(d, inverse + i * static_cast<Index>(hn::Lanes(d)));
-    return hn::Mul(hn::Mul(s, s), hn::Set(d, static_cast<T>(kInverseTwoPi)));
+  HWY_INLINE hn::Vec<D> AddBend(Index i, hn::Vec<D> b, hn::Vec<D> a) const {
+    const T factor = static_cast<T>(kInverseTwoPi) * operands.row_root[i];
+    const auto inverse =
+        hn::Load(d, operands.column_inverse + i * static_cast<Index>(hn::Lanes(d)));
+    return hn::MulAdd(hn::Mul(b, inverse), hn::Set(d, factor), a);
   }
 };
 
@@ -53,10 +60,11 @@ struct RowMap {
   D d;
   const hn::TFromD<D>* map;
   HWY_INLINE hn::Vec<D> Xx(Index i) const { return hn::Set(d, map[i]); }
-  HWY_INLINE hn::Vec<D> BendFactor(Index) const { return hn::Zero(d); }
+  HWY_INLINE hn::Vec<D> AddBend(Index, hn::Vec<D>, hn::Vec<D> a) const { return a; }
 };
 
-// A map of the pack: of column images, or of the images of a variance tape.
+// A map of the pack: of column images; or of the images of a variance tape, whose bends are adjoint
+// · bend.
 template <class D>
 struct VectorMap {
   D d;
@@ -64,10 +72,10 @@ struct VectorMap {
   HWY_INLINE hn::Vec<D> Xx(Index i) const {
     return hn::Load(d, map + i * static_cast<Index>(hn::Lanes(d)));
   }
-  HWY_INLINE hn::Vec<D> BendFactor(Index i) const {
+  HWY_INLINE hn::Vec<D> AddBend(Index i, hn::Vec<D> b, hn::Vec<D> a) const {
     const auto xx = Xx(i);
     const auto inverse = hn::Div(hn::Set(d, static_cast<hn::TFromD<D>>(kInverseTwoPi)), xx);
-    return hn::IfThenElse(hn::Gt(xx, hn::Zero(d)), inverse, hn::Zero(d));
+    return hn::MulAdd(b, hn::IfThenElse(hn::Gt(xx, hn::Zero(d)), inverse, hn::Zero(d)), a);
   }
 };
 
@@ -88,18 +96,19 @@ struct SquaredImage {
     }
     return hn::Mul(sum, hn::Set(d, T(1) / static_cast<T>(channels)));
   }
-  HWY_INLINE hn::Vec<D> BendFactor(Index) const { return hn::Zero(d); }
+  HWY_INLINE hn::Vec<D> AddBend(Index, hn::Vec<D>, hn::Vec<D> a) const { return a; }
 };
 
-// weight · T (+ bend / (2π xx)) to the adjoint of xx, and Σ xx · T.
-template <class D, class Variance>
+// weight · T (+ bend / (2π xx)) to the adjoint of xx, and (kWeightSum) Σ xx · T.
+template <bool kWeightSum, class D, class Variance>
 struct ChainAdjoint {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
   D d;
   Variance variance;
-  AdjointMap<D> adjoint;  // map == nullptr for images
-  const T* bend;          // [pixel][lane], or nullptr
+  bool is_image;  // nobody asks for its adjoint
+  AdjointTarget<D> target;
+  const T* bend;  // [pixel][lane], or nullptr
   T weight;
   MapShape shape;
   mutable V weight_sum;
@@ -107,101 +116,147 @@ struct ChainAdjoint {
   template <int G>
   HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
     const Index n = static_cast<Index>(hn::Lanes(d)), first = FirstPixel<G>(shape, y, x);
+    T* const to = target.RowsAt(y, x);
     HWY_UNROLL(4)
     for (int k = 0; k < G; ++k) {
       if (k >= rows) continue;
-      const Index pixel = first + k, at = pixel * n;
-      weight_sum = hn::MulAdd(variance.Xx(pixel), sums[k], weight_sum);
-      if (adjoint.map == nullptr) continue;
+      const Index pixel = first + k;
+      if (kWeightSum) weight_sum = hn::MulAdd(variance.Xx(pixel), sums[k], weight_sum);
+      if (is_image) continue;
       V a = hn::Mul(sums[k], hn::Set(d, weight));
-      if (bend != nullptr) a = hn::MulAdd(hn::Load(d, bend + at), variance.BendFactor(pixel), a);
-      adjoint.Put(d, at, a);
+      if (bend != nullptr) a = variance.AddBend(pixel, hn::Load(d, bend + pixel * n), a);
+      target.Put(pixel, to + k * n, a);
     }
   }
-  HWY_INLINE void Rows(Index, Index) const {}
+  HWY_INLINE void Rows(Index y, Index rows) const { target.Rows(y, rows); }
   HWY_INLINE void KeepTotals(const ChainAdjoint& original) const {
     original.weight_sum = weight_sum;
+    original.target.sum = target.sum;
   }
 };
 
-// One step of one chain. `addend`: xx of the addend where its weight is differentiated, as a
-// Variance.
-template <class D, class Variance, class Addend>
+// The chain of variances of one side: of the row image, of the column images, or of images by
+// themselves.
+template <class D>
+struct ChainBuffers {
+  using T = hn::TFromD<D>;
+  T *adjoints, *scratch;
+  const T* bend;  // of the relu at hand, or nullptr
+  T* raw;         // [kNumRaw][lane] of the step: added to
+};
+
+// One step of one chain, and `next`, the one after it. `addend`: xx of the addend where its weight
+// is differentiated, as a Variance. `bias` as for ReversePairStep.
+template <bool kWeightSum, class D, class Variance, class Addend>
 HWY_INLINE void ReverseChainStep(D d, const ReverseSteps& program, const ReverseStep& step,
-                                 const Variance& variance, const Addend& addend,
-                                 hn::TFromD<D>* adjoints, const hn::TFromD<D>* bend,
-                                 hn::TFromD<D>* scratch, hn::TFromD<D>* raw) {
+                                 const ReverseStep* next, const Variance& variance,
+                                 const Addend& addend, const ChainBuffers<D>& buffers,
+                                 hn::Vec<D>& bias) {
   using T = hn::TFromD<D>;
   const Index n = static_cast<Index>(hn::Lanes(d)), stride = program.forward.slot_stride * n;
   auto addend_sum = hn::Zero(d);
   if (step.forward.addend_derivative) {
-    const T* a = adjoints + step.output_adjoint * stride;
+    const T* a = buffers.adjoints + step.output_adjoint * stride;
     for (Index i = 0; i < step.forward.output.num_pixels(); ++i) {
       addend_sum = hn::MulAdd(hn::Load(d, a + i * n), addend.Xx(i), addend_sum);
     }
   }
-  const AdjointRows<D> rows = OutputAdjoint(d, step, stride, adjoints, nullptr);
-  const AdjointMap<D> adjoint{
-      step.source_adjoint == kNoSlot ? nullptr : adjoints + step.source_adjoint * stride,
-      step.source_first};
-  const ChainAdjoint<D, Variance> consumer{
-      d,          variance, adjoint, bend, static_cast<T>(step.forward.weight), step.forward.input,
+  const AdjointRows<D> rows = OutputAdjoint(d, step, stride, buffers.adjoints, nullptr);
+  const NextSums<D> sums = NextSumsOf(d, program, step, next, buffers.scratch);
+  const ChainAdjoint<kWeightSum, D, Variance> consumer{
+      d,
+      variance,
+      step.source_adjoint == kNoSlot,
+      TargetOf(d, step, next, stride, buffers.adjoints, sums),
+      buffers.bend,
+      static_cast<T>(step.forward.weight),
+      step.forward.input,
       hn::Zero(d)};
-  Transposed(d, step, program.forward.row_vectors, scratch, false, rows, consumer);
+  Transposed(d, step, program.forward.row_vectors, buffers.scratch, rows, consumer);
   const auto add = [&](int kind, hn::Vec<D> v) HWY_ATTR {
-    hn::Store(hn::Add(v, hn::Load(d, raw + kind * n)), d, raw + kind * n);
+    hn::Store(hn::Add(v, hn::Load(d, buffers.raw + kind * n)), d, buffers.raw + kind * n);
   };
   add(kRawWeight, consumer.weight_sum);
-  add(kRawBias, rows.sum);
+  add(kRawBias, step.sums_ready ? bias : rows.sum);
   add(kRawAddend, addend_sum);
+  bias = consumer.target.sum;
 }
 
 // The chain of the pair's row image (kRow) or of its column images.
 template <bool kRow, class D>
 void ReversePairChainStep(D d, const ReverseSteps& program, const ReverseStep& step,
-                          const JacobianOperands<hn::TFromD<D>>& o, hn::TFromD<D>* raw) {
+                          const ReverseStep* next, const PackOperands<hn::TFromD<D>>& pack,
+                          const ChainBuffers<D>& buffers, hn::Vec<D>& bias) {
   using T = hn::TFromD<D>;
   using Map = std::conditional_t<kRow, RowMap<D>, VectorMap<D>>;
   using Roots = std::conditional_t<kRow, RowRoots<D>, ColumnRoots<D>>;
   const LaneSteps& f = program.forward;
   const Index lanes = kRow ? 1 : static_cast<Index>(hn::Lanes(d));
-  const T* example = kRow ? o.pack.row : o.pack.pack;
-  T* adjoints = kRow ? o.row_adjoints : o.column_adjoints;
+  const T* example = kRow ? pack.row : pack.pack;
   const Index num_values = f.channels * f.num_pixels;
   const T* extra = example + (num_values + 2 * f.num_map_pixels) * lanes;
   const Map addend{d, extra + step.addend_variance * lanes};
-  const auto run = [&](const auto& variance, const T* bend) HWY_ATTR {
-    ReverseChainStep(d, program, step, variance, addend, adjoints, bend, o.pack.scratch, raw);
+  const auto run = [&](auto weight_sum, const auto& variance, const T* bend) HWY_ATTR {
+    ReverseChainStep<decltype(weight_sum)::value>(
+        d, program, step, next, variance, addend,
+        {buffers.adjoints, buffers.scratch, bend, buffers.raw}, bias);
   };
   if (step.forward.source == RowSource::kImages) {
-    run(SquaredImage<D, kRow>{d, example, f.num_pixels, f.channels}, nullptr);
-  } else if (reads_relu(step.forward)) {
-    const T* root = example + (num_values + step.forward.map_offset) * lanes;
-    run(Roots{d, root, root + f.num_map_pixels * lanes}, o.bend);
+    run(std::true_type(), SquaredImage<D, kRow>{d, example, f.num_pixels, f.channels}, nullptr);
+  } else if (!reads_relu(step.forward)) {
+    run(std::true_type(), Map{d, extra + step.source_variance * lanes}, nullptr);
   } else {
-    run(Map{d, extra + step.source_variance * lanes}, nullptr);
+    const Roots roots{d, ReluSource(d, f, step.forward, pack)};
+    step.from_haversines ? run(std::false_type(), roots, buffers.bend)
+                         : run(std::true_type(), roots, buffers.bend);
+  }
+}
+
+// ∂weight of steps behind haversines, of every lane: weight_sums.hpp.
+template <class D>
+HWY_INLINE void CompleteWeightSums(D d, const ReverseSteps& program, hn::TFromD<D>* raw) {
+  using T = hn::TFromD<D>;
+  const Index n = static_cast<Index>(hn::Lanes(d));
+  for (Index i = program.num_steps - 1; i >= 0; --i) {  // first forward step first
+    const ReverseStep& step = program.steps[i];
+    if (!step.from_haversines) continue;
+    const LaneStep& writer = program.steps[i + 1].forward;
+    T* const own = raw + i * kNumRaw * n;
+    const T* const from = own + kNumRaw * n;
+    const auto weights =
+        hn::Mul(hn::Set(d, static_cast<T>(writer.weight)), hn::Load(d, from + kRawWeight * n));
+    const auto sum = hn::MulAdd(hn::Set(d, static_cast<T>(writer.bias)),
+                                hn::Load(d, from + kRawBias * n), weights);
+    const auto weight = hn::Set(d, static_cast<T>(step.forward.weight));
+    hn::Store(hn::Div(sum, weight), d, own + kRawWeight * n);
   }
 }
 
 template <class D>
 void RunJacobian(D d, const ReverseSteps& program, const JacobianOperands<hn::TFromD<D>>& o) {
-  const ReversePairStep<false, D> pair(d, program, {o.pack, o.adjoints, nullptr, o.bend, nullptr});
-  hn::Vec<D> bias = hn::Zero(d);
-  const Index n = static_cast<Index>(hn::Lanes(d)), stride = program.forward.slot_stride * n;
-  const Index seed = program.seed_adjoint * stride;
-  hn::Store(hn::Set(d, hn::TFromD<D>(1)), d, o.adjoints + seed);
+  using T = hn::TFromD<D>;
+  const ReversePairStep<Bends::kMap, D> pair(d, program,
+                                             {o.pack, o.adjoints, nullptr, o.bend, nullptr});
+  const Index n = static_cast<Index>(hn::Lanes(d));
+  const Index seed = program.seed_adjoint * program.forward.slot_stride * n;
+  hn::Store(hn::Set(d, T(1)), d, o.adjoints + seed);
   hn::Store(hn::Zero(d), d, o.row_adjoints + seed);
   hn::Store(hn::Zero(d), d, o.column_adjoints + seed);
+  hn::Vec<D> bias = hn::Zero(d), row_bias = hn::Zero(d), column_bias = hn::Zero(d);
   for (Index i = 0; i < program.num_steps; ++i) {
     const ReverseStep& step = program.steps[i];
-    auto* raw = o.raw + i * kNumRaw * n;
-    const RawSums<D> sums = pair.Run(step, nullptr, bias);
+    const ReverseStep* const next = i + 1 < program.num_steps ? &program.steps[i + 1] : nullptr;
+    T* const raw = o.raw + i * kNumRaw * n;
+    const RawSums<D> sums = pair.Run(step, next, bias);
     hn::Store(sums.weight, d, raw + kRawWeight * n);
     hn::Store(sums.bias, d, raw + kRawBias * n);
     hn::Store(sums.addend, d, raw + kRawAddend * n);
-    ReversePairChainStep<true>(d, program, step, o, raw);
-    ReversePairChainStep<false>(d, program, step, o, raw);
+    ReversePairChainStep<true>(d, program, step, next, o.pack,
+                               {o.row_adjoints, o.row_scratch, o.bend, raw}, row_bias);
+    ReversePairChainStep<false>(d, program, step, next, o.pack,
+                                {o.column_adjoints, o.column_scratch, o.bend, raw}, column_bias);
   }
+  CompleteWeightSums(d, program, o.raw);
 }
 
 // The chain of a pack of images, from their own tape.
@@ -210,14 +265,17 @@ void RunChain(D d, const ReverseSteps& program, const ChainOperands& o) {
   const LaneSteps& f = program.forward;
   const Index n = static_cast<Index>(hn::Lanes(d)), stride = f.slot_stride * n;
   hn::Store(hn::Load(d, o.seeds), d, o.adjoints + program.seed_adjoint * stride);
+  hn::Vec<D> bias = hn::Zero(d);
   for (Index i = 0; i < program.num_steps; ++i) {
     const ReverseStep& step = program.steps[i];
+    const ReverseStep* const next = i + 1 < program.num_steps ? &program.steps[i + 1] : nullptr;
     double* raw = o.raw + i * kNumRaw * n;
     for (int kind = 0; kind < kNumRaw; ++kind) hn::Store(hn::Zero(d), d, raw + kind * n);
     const Index addend_slot = HWY_MAX(step.forward.addend_slot, Index{0});
     const VectorMap<D> addend{d, o.slots + addend_slot * stride};
     const auto run = [&](const auto& variance, const double* bend) HWY_ATTR {
-      ReverseChainStep(d, program, step, variance, addend, o.adjoints, bend, o.scratch, raw);
+      ReverseChainStep<true>(d, program, step, next, variance, addend,
+                             {o.adjoints, o.scratch, bend, raw}, bias);
     };
     if (step.forward.source == RowSource::kImages) {
       run(SquaredImage<D, false>{d, o.images, f.num_pixels, f.channels}, nullptr);

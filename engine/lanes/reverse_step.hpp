@@ -33,11 +33,11 @@ struct ReverseStep {
   /// T is a window sum of the output's adjoint, with this geometry.
   bool is_window = false;
   WindowGeometry transposed = {};
-  /// As in LaneStep, in gradient mode: the step before makes the adjoint of this step's output and
+  /// As in LaneStep: the step before makes the adjoint of this step's output and
   /// sums it along x; the adjoint itself is not stored, for this step is the only one to read it.
   bool sums_ready = false;
   Index sums_offset = 0;
-  /// In gradient mode, the tape of the source holds haversines (LaneStep::haversine_suffices).
+  /// Pairs: the tape of the source holds haversines (LaneStep::haversine_suffices).
   bool from_haversines = false;
 };
 
@@ -68,8 +68,9 @@ struct JacobianOperands {
   T* adjoints;
   T* row_adjoints;
   T* column_adjoints;
-  T* bend;  ///< one map: adjoint · r √(1−c²) of the relu at hand
-  T* raw;   ///< [step][kNumRaw][lane], output
+  T *row_scratch, *column_scratch;  ///< as pack.scratch, for the maps of xx and yy
+  T* bend;                          ///< one map: adjoint · √(1−c²) of the relu at hand
+  T* raw;                           ///< [step][kNumRaw][lane], output
 };
 
 /// Buffers of one pack of images on its way back through their variances.

@@ -102,7 +102,7 @@ void GeneralTransposed(D d, const LaneStep& step, const WindowJob<hn::TFromD<D>>
 
 template <class D>
 HWY_INLINE WindowJob<hn::TFromD<D>> TransposedJobOf(D d, const ReverseStep& step, Index row_vectors,
-                                                    hn::TFromD<D>* scratch, bool sums_ready) {
+                                                    hn::TFromD<D>* scratch) {
   const Index lanes = static_cast<Index>(hn::Lanes(d));
   const auto at = [&](Index vectors) HWY_ATTR { return scratch + vectors * lanes; };
   return {step.forward.output,
@@ -111,18 +111,18 @@ HWY_INLINE WindowJob<hn::TFromD<D>> TransposedJobOf(D d, const ReverseStep& step
           scratch,
           at(kZeroRow * row_vectors),
           at(kNumRowBuffers * row_vectors + step.sums_offset),
-          sums_ready};
+          step.sums_ready};
 }
 
-// Runs T of one step into the consumer. `sums_ready`: the step before has left the adjoint summed
-// along x; nothing is taken from the source then.
+// Runs T of one step into the consumer. Nothing is taken from the source of a step whose sums along
+// x are there (ReverseStep::sums_ready).
 template <class D, class Consumer>
 HWY_NOINLINE void Transposed(D d, const ReverseStep& step, Index row_vectors,
-                             hn::TFromD<D>* scratch, bool sums_ready, const AdjointRows<D>& source,
+                             hn::TFromD<D>* scratch, const AdjointRows<D>& source,
                              const Consumer& consumer) {
   const LaneStep& f = step.forward;
   if (step.is_window) {
-    const auto job = TransposedJobOf(d, step, row_vectors, scratch, sums_ready);
+    const auto job = TransposedJobOf(d, step, row_vectors, scratch);
     return WindowSums(d, job, source, consumer);
   }
   if (f.pointwise()) return SinglePixels(d, f.input, scratch, source, consumer);
@@ -132,7 +132,7 @@ HWY_NOINLINE void Transposed(D d, const ReverseStep& step, Index row_vectors,
     const auto nothing = [](Index, Index) {};
     return HandOverMap(d, consumer, f.input, nothing, [&](Index, Index) HWY_ATTR { return value; });
   }
-  GeneralTransposed(d, f, TransposedJobOf(d, step, row_vectors, scratch, false), source, consumer);
+  GeneralTransposed(d, f, TransposedJobOf(d, step, row_vectors, scratch), source, consumer);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -8,7 +8,7 @@ std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
 
 /// Extents of the buffers, in elements.
 struct Extents {
-  Index adjoints, group, bend, raw, lanes;
+  Index adjoints, side_scratch, group, bend, raw, lanes;
   Index chain_adjoints, chain_raw, chain_images, chain_maps, chain_lanes;
 };
 
@@ -20,6 +20,7 @@ Extents extents_of(const ReverseProgram& program, bool jacobian) {
   Extents e{};
   e.lanes = lanes;
   e.adjoints = maps * lanes * (jacobian ? 3 : 1);
+  e.side_scratch = jacobian ? 2 * forward.scratch_vectors * lanes : 0;
   e.group = jacobian ? 0 : program.group_vectors * lanes;
   e.bend = (jacobian ? forward.slot_pixels : forward.num_map_pixels) * lanes;
   e.raw = program.num_raw() * lanes;
@@ -39,6 +40,7 @@ DerivativeWorkspace<T>::DerivativeWorkspace(const ReverseProgram& program, bool 
       variance(*program.forward, simd::variance_kernels().lanes) {
   const Extents e = extents_of<T>(program, jacobian);
   adjoints = AlignedBuffer<T>(as_size(e.adjoints));
+  side_scratch = AlignedBuffer<T>(as_size(e.side_scratch));
   group = AlignedBuffer<T>(as_size(e.group));
   bend = AlignedBuffer<T>(as_size(e.bend));
   raw = AlignedBuffer<T>(as_size(e.raw));
@@ -54,7 +56,7 @@ DerivativeWorkspace<T>::DerivativeWorkspace(const ReverseProgram& program, bool 
 template <class T>
 std::size_t DerivativeWorkspace<T>::bytes(const ReverseProgram& program, bool jacobian) {
   const Extents e = extents_of<T>(program, jacobian);
-  const Index pair_elements = e.adjoints + e.group + e.bend + e.raw + e.lanes;
+  const Index pair_elements = e.adjoints + e.side_scratch + e.group + e.bend + e.raw + e.lanes;
   const Index chain_elements =
       e.chain_adjoints + e.chain_raw + e.chain_lanes + e.chain_images + 2 * e.chain_maps;
   return LaneWorkspace<T>::bytes(*program.forward, e.lanes) +

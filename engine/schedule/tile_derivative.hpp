@@ -23,6 +23,7 @@ struct DerivativeWorkspace {
   LaneWorkspace<T> pair;           ///< tape
   LaneWorkspace<double> variance;  ///< tape of a pack of images
   AlignedBuffer<T> adjoints;       ///< jacobian: three sets
+  AlignedBuffer<T> side_scratch;   ///< jacobian: two, each as pair.scratch
   AlignedBuffer<T> group, bend, raw, seeds;
   AlignedBuffer<double> chain_adjoints, chain_raw, chain_seeds, chain_images, chain_bend, variances;
 };

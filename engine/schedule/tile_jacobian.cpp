@@ -25,7 +25,8 @@ template <class T>
 void run_pack(const TileOperands<T>& tile, const ReverseProgram& program, Index row, Index first,
               DerivativeWorkspace<T>& w, std::span<T> kernel, std::span<T> jacobian) {
   const simd::Kernels<T>& kernels = simd::kernels<T>();
-  const LaneSteps forward = tile.program.view();
+  LaneSteps forward = tile.program.view();
+  forward.keeps_haversines = true;
   const Index num_rows = tile.rows.examples.size(), num_columns = tile.columns.examples.size();
   const Index count = std::min(kernels.lanes, num_columns - first);
   const PackOperands<T> pack{
@@ -37,8 +38,11 @@ void run_pack(const TileOperands<T>& tile, const ReverseProgram& program, Index 
   std::copy_n(result, count, kernel.data() + row * num_columns + first);
   T* adjoints = w.adjoints.data();
   const Index set = program.num_adjoints * forward.slot_stride * kernels.lanes;
-  kernels.jacobian(program.view(), {pack, adjoints, adjoints + set, adjoints + 2 * set,
-                                    w.bend.data(), w.raw.data()});
+  T* side_scratch = w.side_scratch.data();
+  kernels.jacobian(
+      program.view(),
+      {pack, adjoints, adjoints + set, adjoints + 2 * set, side_scratch,
+       side_scratch + tile.program.scratch_vectors * kernels.lanes, w.bend.data(), w.raw.data()});
   std::vector<double> derivatives(as_size(program.num_parameters));
   for (Index lane = 0; lane < count; ++lane) {
     derivatives_of_lane(program, w.raw.data(), kernels.lanes, lane, derivatives);
