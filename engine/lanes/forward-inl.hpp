@@ -6,7 +6,10 @@
 //   sums along x ─→ sums along y → weight, bias, addend (→ slot) → relu → row buffers ─→ sums along
 //   x
 //
-// so that what lies between two layers in memory is one map, written once and read once.
+// so that what lies between two layers in memory is one map, written once and read once. A relu
+// that is a map of its own (of a residual sum; or read more than once) is made in the same loop:
+//
+//   … → relu → weight, bias, addend (→ slot) → row buffers ─→ sums along x
 #if defined(GRAMTILE_LANES_FORWARD_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
 #ifdef GRAMTILE_LANES_FORWARD_INL_HPP_
 #undef GRAMTILE_LANES_FORWARD_INL_HPP_
@@ -22,10 +25,10 @@ namespace gramtile {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// The output of a step, through the relu, to the next step's sums; also to its slot, unless
-// `output` is nullptr: as it is, or (kHaversines) the relu's haversine with the output's sign.
+// The output of a step, and twice its relu. The output goes to its slot, too, unless `output` is
+// nullptr: as it is, or (kHaversines) as the relu's haversine with the output's sign.
 template <bool kNonneg, bool kHaversines, class D>
-struct ReluIntoNext {
+struct ReluOfOutput {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
   D d;
@@ -33,10 +36,10 @@ struct ReluIntoNext {
   T* output;
   MapShape shape;
   ReluOperands<T> relu;
-  NextSums<D> next;
 
-  template <int G>
-  HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
+  // put(q, f): f[k] is twice the relu in row y + q + k, of those that are among the `rows`.
+  template <int G, class Put>
+  HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G], const Put& put) const {
     constexpr int N = HWY_MIN(G, kTogether<T>);
     const Index lanes = static_cast<Index>(hn::Lanes(d));
     const Index first = FirstPixel<G>(shape, y, x);
@@ -52,7 +55,6 @@ struct ReluIntoNext {
         if (k < rows) hn::Store(values[k], d, output + (first + k) * lanes);
       }
     }
-    T* const to = next.RowBuffer(y) + x * kGroupRows * lanes;
     HWY_UNROLL(2)
     for (int q = 0; q < G; q += N) {
       V xy[N], sx[N], sy[N], half_inverse[N], u[N], f[N];
@@ -72,57 +74,176 @@ struct ReluIntoNext {
           if (q + k < rows) hn::Store(value, d, output + (first + q + k) * lanes);
         }
       }
+      put(q, f);
+    }
+  }
+  HWY_INLINE void PrefetchRows(Index y, Index rows) const {
+    // Behind the map: the next relu's.
+    relu.PrefetchRow((y + kRowsAhead) * shape.width, rows * shape.width);
+  }
+};
+
+// Twice the relu to the next step's sums.
+template <bool kNonneg, bool kHaversines, class D>
+struct ReluIntoNext {
+  using T = hn::TFromD<D>;
+  using V = hn::Vec<D>;
+  D d;
+  ReluOfOutput<kNonneg, kHaversines, D> relu;
+  NextSums<D> next;
+
+  template <int G>
+  HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
+    constexpr int N = HWY_MIN(G, kTogether<T>);
+    const Index lanes = static_cast<Index>(hn::Lanes(d));
+    T* const to = next.RowBuffer(y) + x * kGroupRows * lanes;
+    relu.Column(y, x, rows, sums, [&](int q, const V(&f)[N]) HWY_ATTR {
       GRAMTILE_EACH(k) {
         if (q + k < rows) hn::Store(f[k], d, to + (q + k) * lanes);
       }
-    }
+    });
   }
   HWY_INLINE void Rows(Index y, Index rows) const {
-    relu.PrefetchRow((y + kRowsAhead) * shape.width,
-                     rows * shape.width);  // behind the map: the next relu's
+    relu.PrefetchRows(y, rows);
     next.Rows(y, rows);
   }
   HWY_INLINE void KeepTotals(const ReluIntoNext&) const {}
 };
 
-template <bool kNonneg, bool kHaversines, class D>
-HWY_NOINLINE void RunIntoNext(D d, const LaneSteps& program, const LaneStep& step,
-                              const LaneStep& next, const PackOperands<hn::TFromD<D>>& pack,
-                              const Affine<D>& affine, hn::TFromD<D>* output) {
-  const Index group = kGroupRows * program.row_vectors * static_cast<Index>(hn::Lanes(d));
-  const NextSums<D> sums{d, WindowJobOf(d, next, program.row_vectors, pack.scratch),
-                         pack.scratch + group};
-  sums.Start();
-  RunStepFromSource(
-      d, program, step, pack,
-      ReluIntoNext<kNonneg, kHaversines, D>{d, affine, step.stores_output ? output : nullptr,
-                                            step.output, ReluSource(d, program, next, pack), sums});
-}
+// Twice the relu to a step without a window (LaneStep::applied_before), and the output of that to
+// its slot, unless `output` is nullptr, and to the sums of the step behind it, if it has any.
+template <bool kNonneg, class D>
+struct ReluIntoMap {
+  using T = hn::TFromD<D>;
+  using V = hn::Vec<D>;
+  D d;
+  ReluOfOutput<kNonneg, false, D> relu;
+  Affine<D> affine;
+  T* output;
+  const NextSums<D>* next;  // or nullptr
+  T* next_rows;             // its rows from pixel 0 on
+
+  template <int G>
+  HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
+    constexpr int N = HWY_MIN(G, kTogether<T>);
+    const Index lanes = static_cast<Index>(hn::Lanes(d));
+    const Index first = FirstPixel<G>(relu.shape, y, x);
+    T* const to = next_rows + (x * kGroupRows + y % kGroupRows) * lanes;
+    relu.Column(y, x, rows, sums, [&](int q, const V(&f)[N]) HWY_ATTR {
+      V values[N];
+      GRAMTILE_EACH(k) {
+        values[k] = affine(d, f[k], (first + (q + k < rows ? q + k : 0)) * lanes);
+      }
+      GRAMTILE_EACH(k) {
+        if (q + k < rows && output != nullptr) {
+          hn::Store(values[k], d, output + (first + q + k) * lanes);
+        }
+      }
+      GRAMTILE_EACH(k) {
+        if (q + k < rows && next != nullptr) hn::Store(values[k], d, to + (q + k) * lanes);
+      }
+    });
+  }
+  HWY_INLINE void Rows(Index y, Index rows) const {
+    relu.PrefetchRows(y, rows);
+    if (next != nullptr) next->Rows(y, rows);
+  }
+  HWY_INLINE void KeepTotals(const ReluIntoMap&) const {}
+};
+
+// The steps of a program on one pack.
+template <class D>
+class ForwardPass {
+  using T = hn::TFromD<D>;
+
+ public:
+  ForwardPass(D d, const LaneSteps& program, const PackOperands<T>& pack)
+      : d_(d), program_(program), pack_(pack) {}
+
+  HWY_INLINE void Run() const {
+    Index i = 0;
+    while (i < program_.num_steps) i += RunFrom(i);
+  }
+
+ private:
+  // Runs step i and what it does of others. Returns the number of steps that are done.
+  HWY_INLINE Index RunFrom(Index i) const {
+    const LaneStep& step = program_.steps[i];
+    const LaneStep* const next = Following(i);
+    if (next != nullptr && next->applied_before) {
+      const LaneStep* const after = Following(i + 1);
+      const LaneStep* const sums = after != nullptr && after->sums_ready ? after : nullptr;
+      next->source == RowSource::kReluNonneg ? IntoMap<true>(step, *next, sums)
+                                             : IntoMap<false>(step, *next, sums);
+      return 2;
+    }
+    if (next == nullptr || !next->sums_ready) {
+      const StoreAffine<D> consumer{d_, AffineOf(step), Map(step.output_slot), step.output};
+      RunStepFromSource(d_, program_, step, pack_, consumer);
+    } else if (next->source == RowSource::kReluNonneg) {
+      IntoNext<true>(step, *next);
+    } else {
+      IntoNext<false>(step, *next);
+    }
+    return 1;
+  }
+
+  template <bool kNonneg>
+  HWY_INLINE void IntoNext(const LaneStep& step, const LaneStep& next) const {
+    program_.keeps_haversines&& step.haversine_suffices ? IntoNext<kNonneg, true>(step, next)
+                                                        : IntoNext<kNonneg, false>(step, next);
+  }
+  template <bool kNonneg, bool kHaversines>
+  HWY_NOINLINE void IntoNext(const LaneStep& step, const LaneStep& next) const {
+    const NextSums<D> sums = SumsOf(next);
+    sums.Start();
+    RunStepFromSource(d_, program_, step, pack_,
+                      ReluIntoNext<kNonneg, kHaversines, D>{
+                          d_, OutputRelu<kNonneg, kHaversines>(step, next), sums});
+  }
+  template <bool kNonneg>
+  HWY_NOINLINE void IntoMap(const LaneStep& step, const LaneStep& next,
+                            const LaneStep* after) const {
+    const NextSums<D> sums = SumsOf(after != nullptr ? *after : step);
+    if (after != nullptr) sums.Start();
+    RunStepFromSource(d_, program_, step, pack_,
+                      ReluIntoMap<kNonneg, D>{
+                          d_, OutputRelu<kNonneg, false>(step, next), AffineOf(next),
+                          OutputOf(next), after != nullptr ? &sums : nullptr, sums.RowBuffer(0)});
+  }
+
+  const LaneStep* Following(Index i) const {
+    return i + 1 < program_.num_steps ? &program_.steps[i + 1] : nullptr;
+  }
+  HWY_INLINE T* Map(Index slot) const {
+    const Index stride = program_.slot_stride * static_cast<Index>(hn::Lanes(d_));
+    return slot == kNoSlot ? nullptr : pack_.slots + slot * stride;
+  }
+  HWY_INLINE T* OutputOf(const LaneStep& step) const {
+    return step.stores_output ? Map(step.output_slot) : nullptr;
+  }
+  HWY_INLINE Affine<D> AffineOf(const LaneStep& step) const {
+    return {Map(step.addend_slot), static_cast<T>(step.weight), static_cast<T>(step.bias),
+            static_cast<T>(step.addend_weight)};
+  }
+  HWY_INLINE NextSums<D> SumsOf(const LaneStep& step) const {
+    const Index group = kGroupRows * program_.row_vectors * static_cast<Index>(hn::Lanes(d_));
+    return {d_, WindowJobOf(d_, step, program_.row_vectors, pack_.scratch), pack_.scratch + group};
+  }
+  template <bool kNonneg, bool kHaversines>
+  HWY_INLINE ReluOfOutput<kNonneg, kHaversines, D> OutputRelu(const LaneStep& step,
+                                                              const LaneStep& next) const {
+    return {d_, AffineOf(step), OutputOf(step), step.output, ReluSource(d_, program_, next, pack_)};
+  }
+
+  D d_;
+  const LaneSteps& program_;
+  const PackOperands<T>& pack_;
+};
 
 template <class D>
 void RunForward(D d, const LaneSteps& program, const PackOperands<hn::TFromD<D>>& pack) {
-  using T = hn::TFromD<D>;
-  const Index lanes = static_cast<Index>(hn::Lanes(d));
-  const auto map = [&](Index slot) HWY_ATTR -> T* {
-    return slot == kNoSlot ? nullptr : pack.slots + slot * program.slot_stride * lanes;
-  };
-  for (Index i = 0; i < program.num_steps; ++i) {
-    const LaneStep& step = program.steps[i];
-    T* output = map(step.output_slot);
-    const Affine<D> affine{map(step.addend_slot), static_cast<T>(step.weight),
-                           static_cast<T>(step.bias), static_cast<T>(step.addend_weight)};
-    const LaneStep* next = i + 1 < program.num_steps ? &program.steps[i + 1] : nullptr;
-    const bool haversines = program.keeps_haversines && step.haversine_suffices;
-    if (next == nullptr || !next->sums_ready) {
-      RunStepFromSource(d, program, step, pack, StoreAffine<D>{d, affine, output, step.output});
-    } else if (next->source == RowSource::kReluNonneg) {
-      haversines ? RunIntoNext<true, true>(d, program, step, *next, pack, affine, output)
-                 : RunIntoNext<true, false>(d, program, step, *next, pack, affine, output);
-    } else {
-      haversines ? RunIntoNext<false, true>(d, program, step, *next, pack, affine, output)
-                 : RunIntoNext<false, false>(d, program, step, *next, pack, affine, output);
-    }
-  }
+  ForwardPass<D>(d, program, pack).Run();
 }
 
 }  // namespace HWY_NAMESPACE

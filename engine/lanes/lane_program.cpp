@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "engine/lanes/fuse_layers.hpp"
 #include "engine/lanes/relu_table.hpp"
 #include "engine/lanes/reverse_step.hpp"
 
@@ -34,13 +35,6 @@ bool stays_in_relu_table(const Program& program) {
   return roundings * 0x1p-24 < kReluTableMargin;
 }
 
-/// Output rows are written only after the input rows at their place have been read.
-bool in_place(const LaneStep& step) {
-  if (step.pointwise() || sums_whole_map(step)) return true;
-  return step.input == step.output &&
-         (step.geometry.kernel_size - 1) * step.geometry.dilation >= step.geometry.pad_low;
-}
-
 /// Walks the program once. `uses_` counts how often a value is still to be read; a slot is free
 /// again when its value's count reaches 0.
 class Compiler {
@@ -55,6 +49,7 @@ class Compiler {
     result_.value_slots.assign(program.values.size(), kNoSlot);
     relu_of_.assign(program.values.size(), nullptr);
     fused_conv_.assign(program.values.size(), nullptr);
+    shortcut_.assign(program.values.size(), nullptr);
   }
 
   LaneProgram run() {
@@ -66,7 +61,7 @@ class Compiler {
     }
     result_.output_slot = slot_of(program_.output);
     if (keep_values_) place_extra_maps();
-    fuse_layers();
+    fuse_layers(result_, keep_values_);
     size_buffers();
     return std::move(result_);
   }
@@ -130,6 +125,10 @@ class Compiler {
       fused_conv_[static_cast<std::size_t>(op.output)] = &op;
       return;
     }
+    if (is_shortcut_of_sum(op, index)) {
+      shortcut_[static_cast<std::size_t>(op.output)] = &op;
+      return;
+    }
     LaneStep step = conv_step(op, 1);
     add_conv_terms(op, 1);
     finish(step, {source_of(op.input).map}, op.output);
@@ -149,9 +148,15 @@ class Compiler {
     double addend_weight = 1;
     ValueId addend_value = terms[0].first;
     bool addend_is_own = false;  // a slot of this sum, not of a value
+    double addend_bias = 0;
     if (rank(terms[0].first) == 0 && terms.size() > 1) {
-      addend = slot_of(terms[0].first);
       addend_weight = terms[0].second;
+      if (const Conv2dOp* shortcut = shortcut_[static_cast<std::size_t>(addend_value)]) {
+        addend_value = shortcut->input;
+        addend_bias = addend_weight * shortcut->bias.value;
+        addend_weight *= shortcut->weight.value;
+      }
+      addend = slot_of(addend_value);
       next = 1;
     }
     for (; next < terms.size(); ++next) {
@@ -161,6 +166,7 @@ class Compiler {
                                       : step_from(value, weight, {}, shape(op.output));
       step.addend_slot = addend;
       step.addend_weight = addend_weight;
+      step.bias += addend_bias;
       if (conv != nullptr) add_conv_terms(*conv, weight);
       if (op.first_logit != kNoParameter) {
         add_logit_terms(op, kRawWeight, value, source_of(value).factor);
@@ -171,10 +177,11 @@ class Compiler {
       step.output_slot = addend_is_own ? addend : kNoSlot;
       finish(step,
              addend == kNoSlot || addend_is_own ? std::vector<ValueId>{read}
-                                                : std::vector<ValueId>{read, addend_value},
+                                                : std::vector<ValueId>{addend_value, read},
              op.output);
       addend = slot_of(op.output);
       addend_weight = 1;
+      addend_bias = 0;
       addend_is_own = true;
     }
   }
@@ -191,6 +198,22 @@ class Compiler {
     const auto* sum = std::get_if<SumOp>(&program_.ops[index + 1]);
     if (sum == nullptr || (keep_values_ && sum->first_logit != kNoParameter)) return false;
     return std::count(sum->inputs.begin(), sum->inputs.end(), op.output) == 1;
+  }
+
+  /// A 1×1 convolution of a stored map beside a convolution that the sum of both computes: its
+  /// weight and bias can be the addend's. A tape needs it for itself.
+  bool is_shortcut_of_sum(const Conv2dOp& op, std::size_t index) const {
+    if (keep_values_ || op.geometry != WindowGeometry{} || uses(op.output) != 1) return false;
+    if (source_of(op.input).kind != RowSource::kMap) return false;
+    for (std::size_t i = index + 1; i + 1 < program_.ops.size(); ++i) {
+      const auto* sum = std::get_if<SumOp>(&program_.ops[i + 1]);
+      if (sum == nullptr) continue;
+      if (std::count(sum->inputs.begin(), sum->inputs.end(), op.output) == 0) continue;
+      const auto* conv = std::get_if<Conv2dOp>(&program_.ops[i]);
+      return sum->inputs.size() == 2 && conv != nullptr && conv->output != op.output &&
+             ends_branch_of_next_sum(*conv, i);
+    }
+    return false;
   }
 
   Source source_of(ValueId v) const {
@@ -251,13 +274,15 @@ class Compiler {
     }
   }
 
-  /// Counts the reads, chooses the output's slot unless the step has one, and appends the step.
+  /// Counts the reads, chooses the output's slot unless the step has one, and appends the step. The
+  /// addend's slot is best, which is read at the pixel that is written.
   void finish(LaneStep step, const std::vector<ValueId>& reads, ValueId output) {
     std::optional<Index> reusable;
     for (ValueId v : reads) {
       const Index slot = result_.value_slots[static_cast<std::size_t>(v)];
       if (--uses(v) > 0 || slot == kNoSlot || keep_values_) continue;
-      if (!reusable && step.output_slot == kNoSlot && in_place(step)) {
+      const bool addend_only = slot == step.addend_slot && slot != step.input_slot;
+      if (!reusable && step.output_slot == kNoSlot && (addend_only || can_run_in_place(step))) {
         reusable = slot;
       } else {
         free_.push_back(slot);
@@ -295,63 +320,6 @@ class Compiler {
     result_.num_extra_pixels += shape.num_pixels();
   }
 
-  LaneStep& step_at(std::size_t i) { return result_.steps[i]; }
-
-  /// Lets steps make the next one's source as they go: sums along x of the relu of their output.
-  void fuse_layers() {
-    SumsRoom& room = result_.sums_room;
-    for (const LaneStep& step : result_.steps) {
-      if (!sums_along_x(step)) continue;
-      room.include(sums_of(step));
-      if (keep_values_) room.include(SumsRoom::of(step.output, step.input));  // transposed
-    }
-    result_.sums_vectors = room.size();
-    for (std::size_t i = 0; i < result_.steps.size(); ++i) {
-      LaneStep& step = step_at(i);
-      if (i > 0) step.sums_ready = continues(step_at(i - 1), step);
-      if (sums_along_x(step)) {
-        step.sums_offset = step.sums_ready
-                               ? room.place_behind(sums_of(step), sums_of(step_at(i - 1)),
-                                                   step_at(i - 1).geometry.pad_low)
-                               : room.place(sums_of(step));
-      }
-      if (!step.sums_ready) continue;
-      LaneStep& writer = step_at(i - 1);
-      const bool read = read_later(i);
-      writer.stores_output = keep_values_ || read;
-      writer.haversine_suffices =
-          keep_values_ && !read && writer.addend_slot == kNoSlot && step.weight > kSmallestDivisor;
-    }
-  }
-
-  static bool sums_along_x(const LaneStep& step) {
-    return !step.pointwise() && !sums_whole_map(step) && is_unit_window(step.geometry);
-  }
-  static SumsPlace sums_of(const LaneStep& step) {
-    SumsPlace place = SumsRoom::of(step.input, step.output);
-    place.offset = step.sums_offset;
-    return place;
-  }
-
-  /// `next` reads nothing but the relu of what `step` puts out.
-  static bool continues(const LaneStep& step, const LaneStep& next) {
-    return sums_along_x(step) && reads_relu(next) && next.input_slot == step.output_slot &&
-           (sums_along_x(next) || sums_whole_map(next));
-  }
-
-  /// The output of the step before step i is read by others than step i's sums.
-  bool read_later(std::size_t i) {
-    const LaneStep& writer = step_at(i - 1);
-    for (std::size_t j = i; j < result_.steps.size(); ++j) {
-      const LaneStep& step = step_at(j);
-      const bool source =
-          step.source != RowSource::kImages && step.input_slot == writer.output_slot;
-      if ((j > i && source) || step.addend_slot == writer.output_slot) return true;
-      if (step.output_slot == writer.output_slot) return false;
-    }
-    return writer.output_slot == result_.output_slot;
-  }
-
   void size_buffers() {
     for (const Value& value : program_.values) {
       result_.slot_pixels = std::max(result_.slot_pixels, value.shape.num_pixels());
@@ -384,6 +352,7 @@ class Compiler {
   std::vector<bool> relu_reads_;             ///< values that a relu reads: a step applies one only
   std::vector<const ReluOp*> relu_of_;       ///< relus whose reader applies them
   std::vector<const Conv2dOp*> fused_conv_;  ///< convolutions whose sum computes them
+  std::vector<const Conv2dOp*> shortcut_;    ///< 1×1 convolutions that are a sum's addend
   std::vector<ValueId> pending_branches_;    ///< of the sum at hand, not yet matched with a step
   std::vector<Index> free_;
   std::size_t free_at_start_ = 0;

@@ -23,4 +23,10 @@ bool sums_whole_map(const LaneStep& step) {
   return !step.pointwise() && is_whole_window(step.geometry, step.input, step.output);
 }
 
+bool can_run_in_place(const LaneStep& step) {
+  if (step.pointwise() || sums_whole_map(step)) return true;
+  return step.input == step.output &&
+         (step.geometry.kernel_size - 1) * step.geometry.dilation >= step.geometry.pad_low;
+}
+
 }  // namespace gramtile

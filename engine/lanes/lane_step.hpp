@@ -72,7 +72,11 @@ struct LaneStep {
   bool addend_derivative = false;  ///< the addend's weight depends on parameters
   /// The step before sums this step's source along x, row by row as it makes its own output.
   bool sums_ready = false;
-  /// False when nobody reads the output but the next step, through `sums_ready`.
+  /// A relu without a window: forwards, the step before applies it to its own output, scales it,
+  /// adds the addend, and puts out what this step should.
+  bool applied_before = false;
+  /// False when nobody reads the output but the next step, through `sums_ready` or
+  /// `applied_before`.
   bool stores_output = true;
   /// A tape: the output is no sum of maps, and nobody reads it but the next step's relu, whose
   /// gradient can do with its haversine (relu-inl.hpp, weight_sums.hpp).
@@ -88,6 +92,9 @@ bool reads_relu(const LaneStep& step);
 
 /// The step's only window is the whole map.
 bool sums_whole_map(const LaneStep& step);
+
+/// Output rows are written only after the input rows at their place have been read.
+bool can_run_in_place(const LaneStep& step);
 
 /// A lane program as the kernels see it.
 struct LaneSteps {

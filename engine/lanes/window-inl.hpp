@@ -354,8 +354,13 @@ void GeneralWindows(D d, const WindowJob<hn::TFromD<D>>& job, const Source& sour
     const Index needed = HWY_MIN(job.input.height, first + (g.kernel_size - 1) * g.dilation + 1);
     for (; produced < needed; ++produced) {
       if (K == 1 && produced < first) continue;  // between windows
-      source.Copy(pixel_row(job.input, produced), job.input.width, job.rows, 1);
+      const PixelRow pixels = pixel_row(job.input, produced);
       T* to = ring_row(produced);
+      if (K == 1 && g.pad_low == 0) {
+        source.Copy({pixels.first, pixels.step * g.stride}, width, to, 1);
+        continue;
+      }
+      source.Copy(pixels, job.input.width, job.rows, 1);
       for (Index ox = 0; ox < width; ++ox) {
         const Index x0 = ox * g.stride - g.pad_low;
         V sum;

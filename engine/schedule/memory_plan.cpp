@@ -14,7 +14,7 @@
 namespace gramtile {
 namespace {
 
-constexpr Index kMostBlocks = 17;  // two edges of a panel of 8 × 8 tiles, and one to come
+constexpr Index kMostBlocks = 11;
 /// A derivative costs several times what K does, so preparing one block anew for every tile is 2 %
 /// of it. As many as 1,000 images have, so that the memory is the same from there on.
 constexpr Index kMostBlocksOfDerivative = 4;

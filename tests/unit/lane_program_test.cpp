@@ -79,11 +79,13 @@ TEST_CASE("residual-cnn-gp: the product, 8 blocks of two steps, two more, in two
   CHECK(program.steps[2].weight == 0.5);
 }
 
-TEST_CASE("resnet32-gp: 39 steps in three slots, every sum folded into a window sum") {
+TEST_CASE(
+    "resnet32-gp: 38 steps in three slots, every sum and a shortcut folded into window sums") {
   // conv, relu (read twice); a stage: shortcut, conv, conv + shortcut, 4 × (conv, conv + identity);
-  // a relu (read twice) between stages; conv, conv: 2 + 11 + 1 + 11 + 1 + 11 + 2.
+  // a relu (read twice) between stages; conv, conv. The shortcut of the first stage has no stride,
+  // so it is an addend: 2 + 10 + 1 + 11 + 1 + 11 + 2.
   const LaneProgram program = preset("resnet32-gp");
-  CHECK(program.steps.size() == 39);
+  CHECK(program.steps.size() == 38);
   CHECK(program.num_slots == 3);  // where a stage shrinks the map, nothing is overwritten
   CHECK(num_addends(program) == 15);
   for (const LaneStep& step : program.steps) {
@@ -134,9 +136,9 @@ TEST_CASE("a tape of a mixture keeps its branches apart, a forward pass fuses th
     {"type": "conv2d", "kernel_size": 4, "padding": 0}]})",
                                            kSmall);
   const LaneProgram forward = compile_lanes(program, false), tape = compile_lanes(program, true);
-  CHECK(forward.steps.size() == 4);
-  CHECK(forward.steps[2].addend_weight == 0.5);
-  CHECK(forward.steps[2].weight == doctest::Approx(0.5 / 9));
+  CHECK(forward.steps.size() == 3);  // the other branch is an addend
+  CHECK(forward.steps[1].addend_weight == 0.5);
+  CHECK(forward.steps[1].weight == doctest::Approx(0.5 / 9));
   CHECK(tape.value_slots[2] != kNoSlot);
   CHECK(tape.value_slots[3] != kNoSlot);
   CHECK(tape.num_slots == 5);
@@ -170,7 +172,7 @@ TEST_CASE("sums along x of a next layer never meet rows that are still to be rea
       CHECK(step.sums_offset + extent <= program.sums_vectors);
       if (!step.sums_ready) continue;
       // Before each group of rows, in vectors: first row still to be read, end of what is written.
-      const LaneStep& previous = program.steps[i - 1];
+      const LaneStep& previous = program.steps[i - (program.steps[i - 1].applied_before ? 2 : 1)];
       const Index from = sums_stride(previous.output);
       const Index end = previous.sums_offset + from * previous.input.height;
       const bool apart =
@@ -182,6 +184,53 @@ TEST_CASE("sums along x of a next layer never meet rows that are still to be rea
       }
     }
   }
+}
+
+std::vector<std::size_t> applied_before(const LaneProgram& program) {
+  std::vector<std::size_t> steps;
+  for (std::size_t i = 0; i < program.steps.size(); ++i) {
+    if (program.steps[i].applied_before) steps.push_back(i);
+  }
+  return steps;
+}
+
+TEST_CASE("a relu that is a map of its own is applied where its input is made") {
+  // Behind every convolution; and the next convolution's sums are made there, too.
+  const LaneProgram residual = preset("residual-cnn-gp");
+  REQUIRE(residual.steps.size() == 19);
+  CHECK(applied_before(residual) == std::vector<std::size_t>{2, 4, 6, 8, 10, 12, 14, 16});
+  for (std::size_t i = 1; i + 1 < residual.steps.size(); i += 2) {
+    CHECK(residual.steps[i].sums_ready == (i > 1));
+    CHECK_FALSE(residual.steps[i].stores_output);
+  }
+  // In front of the first stage, and where a stage ends: their convolutions take strides.
+  const LaneProgram resnet = preset("resnet32-gp");
+  const auto applied = applied_before(resnet);
+  REQUIRE(applied.size() == 3);
+  CHECK(resnet.steps[applied[0] + 1].sums_ready);
+  CHECK_FALSE(resnet.steps[applied[1] + 1].sums_ready);
+  CHECK_FALSE(resnet.steps[applied[2] + 1].sums_ready);
+  // A tape keeps the relu's input and its output.
+  const LaneProgram tape = preset("residual-cnn-gp", true);
+  CHECK(applied_before(tape) == applied_before(residual));
+  for (const LaneStep& step : tape.steps) CHECK(step.stores_output);
+}
+
+TEST_CASE("a 1×1 shortcut is an addend with a weight and a bias, but not on a tape") {
+  const Program program = test::program_of(R"({"layers": [
+    {"type": "conv2d", "kernel_size": 3}, {"type": "relu"},
+    {"type": "sum", "branches": [
+      [{"type": "conv2d", "kernel_size": 1, "var_weight": 3, "var_bias": 0.25}],
+      [{"type": "conv2d", "kernel_size": 3, "var_bias": 0.5}]]},
+    {"type": "conv2d", "kernel_size": 4, "padding": 0}]})",
+                                           kSmall);
+  const LaneProgram forward = compile_lanes(program, false), tape = compile_lanes(program, true);
+  REQUIRE(forward.steps.size() == 4);
+  CHECK(tape.steps.size() == 5);
+  const LaneStep& sum = forward.steps[2];
+  CHECK(sum.addend_slot == forward.steps[1].output_slot);
+  CHECK(sum.addend_weight == 3);
+  CHECK(sum.bias == 0.75);
 }
 
 TEST_CASE("layers of convolution and relu feed each other, and store no map between them") {
