@@ -30,7 +30,8 @@ struct AdjointMap {
   }
 };
 
-// Where the adjoint that a step makes goes: to its map, or into rows of the step that runs next.
+// Where the adjoint that a step makes goes: to its map, or into rows of the step that runs next, or
+// both.
 template <class D>
 struct AdjointTarget {
   using T = hn::TFromD<D>;
@@ -39,6 +40,7 @@ struct AdjointTarget {
   AdjointMap<D> adjoint;
   const NextSums<D>* next;  // or nullptr
   T* rows;                  // of `next`, from pixel 0 on
+  bool stays;               // it goes to its map, too
   mutable V sum;            // Σ of what goes to `next`
 
   // For pixels of column x from row y on.
@@ -47,9 +49,10 @@ struct AdjointTarget {
   }
   // to: RowsAt of this pixel
   HWY_INLINE void Put(Index pixel, T* to, V value) const {
-    if (next == nullptr) {
-      return adjoint.Put(d, pixel * static_cast<Index>(hn::Lanes(d)), value);
-    }
+    const Index at = pixel * static_cast<Index>(hn::Lanes(d));
+    if (next == nullptr) return adjoint.Put(d, at, value);
+    if (!adjoint.first) value = hn::Add(value, hn::Load(d, adjoint.map + at));
+    if (stays) hn::Store(value, d, adjoint.map + at);
     sum = hn::Add(sum, value);
     hn::Store(value, d, to);
   }
@@ -83,6 +86,7 @@ HWY_INLINE AdjointTarget<D> TargetOf(D d, const ReverseStep& step, const Reverse
            step.source_first},
           fused ? &sums : nullptr,
           fused ? sums.RowBuffer(0) : nullptr,
+          fused && next->adjoint_stays,
           hn::Zero(d)};
 }
 

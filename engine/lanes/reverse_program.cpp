@@ -62,14 +62,8 @@ class Reverser {
     step.is_window = transposes_to_window(forward);
     if (step.is_window) step.transposed = transposed(forward);
     step.output_adjoint = adjoint_of(forward.output_slot);
-    const bool continues_sum =
-        forward.addend_slot == forward.output_slot;  // adjoint passes as it is
-    if (forward.addend_slot != kNoSlot && !continues_sum) {
-      step.addend_first = adjoint_of(forward.addend_slot) == kNoSlot;
-      if (step.addend_first) adjoint_of(forward.addend_slot) = new_slot();
-      step.addend_adjoint = adjoint_of(forward.addend_slot);
-    }
-    bool output_lives = continues_sum;
+    if (forward.addend_slot != kNoSlot) reverse_addend(step);
+    bool output_lives = step.adjoint_stays;
     if (forward.source != RowSource::kImages) {
       Index& source = adjoint_of(forward.input_slot);
       step.source_first = source == kNoSlot;
@@ -84,6 +78,20 @@ class Reverser {
     if (forward.source == RowSource::kMap) step.source_variance = extra_offset(forward.input_slot);
     if (forward.addend_derivative) step.addend_variance = extra_offset(forward.addend_slot);
     result_.steps.push_back(step);
+  }
+
+  void reverse_addend(ReverseStep& step) {
+    const LaneStep& forward = step.forward;
+    Index& addend = adjoint_of(forward.addend_slot);
+    step.addend_first = addend == kNoSlot;
+    const bool identity = forward.addend_weight == 1 && !forward.addend_derivative;
+    if (forward.addend_slot == forward.output_slot || (identity && step.addend_first)) {
+      addend = step.output_adjoint;
+      step.adjoint_stays = true;
+      return;
+    }
+    if (step.addend_first) addend = new_slot();
+    step.addend_adjoint = addend;
   }
 
   /// Lets steps sum the adjoint that they make along x for the step that runs next.
@@ -109,11 +117,11 @@ class Reverser {
            !is_whole_window(step.transposed, step.forward.output, step.forward.input);
   }
 
-  /// `next` reads nothing but the adjoint that `step` makes, and nobody else does.
+  /// `next` does nothing with the adjoint that `step` completes but sum it.
   static bool continues(const ReverseStep& step, const ReverseStep& next) {
-    return reads_relu(step.forward) && (sums_whole_map(step.forward) || sums_along_x(step)) &&
-           step.source_first && step.source_adjoint == next.output_adjoint &&
-           next.forward.addend_slot == kNoSlot;
+    const LaneStep& f = step.forward;
+    return reads_relu(f) && (f.pointwise() || sums_whole_map(f) || sums_along_x(step)) &&
+           step.source_adjoint == next.output_adjoint && next.addend_adjoint == kNoSlot;
   }
 
   Index extra_offset(Index slot) const {

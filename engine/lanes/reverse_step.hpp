@@ -26,6 +26,8 @@ struct ReverseStep {
   Index addend_adjoint = kNoSlot;
   bool source_first = true;  ///< nothing has been added to the source's adjoint yet
   bool addend_first = true;
+  /// The output's adjoint is the addend's as well, as it is: its map stays, and no addend_adjoint.
+  bool adjoint_stays = false;
   /// Pixels in the extended variance stack where xx of the source, and of the addend, stand; they
   /// are there for jacobians, where the source is a plain map. kNoSlot otherwise.
   Index source_variance = kNoSlot;
@@ -33,8 +35,8 @@ struct ReverseStep {
   /// T is a window sum of the output's adjoint, with this geometry.
   bool is_window = false;
   WindowGeometry transposed = {};
-  /// As in LaneStep: the step before makes the adjoint of this step's output and
-  /// sums it along x; the adjoint itself is not stored, for this step is the only one to read it.
+  /// As in LaneStep: the step before completes the adjoint of this step's output and sums it along
+  /// x. Its map is then stored only where it stays.
   bool sums_ready = false;
   Index sums_offset = 0;
   /// Pairs: the tape of the source holds haversines (LaneStep::haversine_suffices).

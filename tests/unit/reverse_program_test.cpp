@@ -67,15 +67,20 @@ void check_slots(const ReverseProgram& reverse) {
     const LaneStep& f = step.forward;
     REQUIRE(owner.count(step.output_adjoint) == 1);
     REQUIRE(owner[step.output_adjoint] == f.output_slot);
-    const bool continues = f.addend_slot == f.output_slot;
-    CHECK((step.addend_adjoint != kNoSlot) == (f.addend_slot != kNoSlot && !continues));
+    const bool has_addend = f.addend_slot != kNoSlot;
+    CHECK((step.addend_adjoint != kNoSlot) == (has_addend && !step.adjoint_stays));
+    if (step.adjoint_stays) CHECK((has_addend && f.addend_weight == 1 && !f.addend_derivative));
     CHECK((step.source_adjoint != kNoSlot) == (f.source != RowSource::kImages));
     if (step.addend_adjoint != kNoSlot) {
       claim(step.addend_adjoint, f.addend_slot, step.addend_first);
     }
     const bool in_place = step.source_adjoint == step.output_adjoint;
     if (in_place) CHECK(f.input.width <= f.output.width);
-    if (!continues) owner.erase(step.output_adjoint);
+    if (step.adjoint_stays) {
+      owner[step.output_adjoint] = f.addend_slot;
+    } else {
+      owner.erase(step.output_adjoint);
+    }
     if (step.source_adjoint != kNoSlot) claim(step.source_adjoint, f.input_slot, step.source_first);
   }
   CHECK(owner.empty());
@@ -140,17 +145,36 @@ TEST_CASE("a tape holds haversines of maps that one relu alone reads and that ar
   CHECK(num_from_haversines(Reversed(with_weight("0")).reverse) == 1);
 }
 
-TEST_CASE("residual-cnn-gp: the identity's adjoint is stored, then the branch's is added to it") {
+TEST_CASE("residual-cnn-gp: the sum's adjoint is the identity's, and the branch's is added to it") {
   const Reversed r(preset("residual-cnn-gp"));
   check_slots(r.reverse);
   REQUIRE(r.reverse.steps.size() == 19);
   CHECK(r.reverse.num_adjoints == 2);
   // The last block: relu of a window sum plus the map, then that window sum of the map.
   const ReverseStep &sum = r.reverse.steps[2], &window = r.reverse.steps[3];
-  CHECK(sum.addend_first);
-  CHECK(sum.source_adjoint == sum.output_adjoint);
-  CHECK(window.source_adjoint == sum.addend_adjoint);
+  CHECK(sum.adjoint_stays);
+  CHECK(sum.source_adjoint != sum.output_adjoint);
+  CHECK(window.sums_ready);  // of the relu's adjoint
+  CHECK(window.source_adjoint == sum.output_adjoint);
   CHECK_FALSE(window.source_first);
+}
+
+TEST_CASE(
+    "an identity beside a branch that ends in a relu: all adjoints are summed as they are made") {
+  const Reversed r(small(R"({"layers": [{"type": "conv2d", "kernel_size": 3},
+    {"type": "sum", "branches": [[], [{"type": "relu"}, {"type": "conv2d", "kernel_size": 3},
+      {"type": "relu"}, {"type": "conv2d", "kernel_size": 3}]]},
+    {"type": "relu"}, {"type": "conv2d", "kernel_size": 4, "padding": 0}]})"));
+  check_slots(r.reverse);
+  // Backwards: the last window, the sum's convolution, the branch's first, and the first one.
+  REQUIRE(r.reverse.steps.size() == 4);
+  const ReverseStep &sum = r.reverse.steps[1], &branch = r.reverse.steps[2],
+                    &first = r.reverse.steps[3];
+  for (const ReverseStep* step : {&sum, &branch, &first}) CHECK(step->sums_ready);
+  CHECK(sum.adjoint_stays);
+  CHECK_FALSE(branch.adjoint_stays);
+  CHECK(branch.source_adjoint == sum.output_adjoint);
+  CHECK_FALSE(branch.source_first);
 }
 
 TEST_CASE("resnet32-gp: 39 steps back on three adjoints") {
@@ -189,9 +213,9 @@ TEST_CASE("a map that is summed with itself gets both adjoints") {
   check_slots(r.reverse);
   REQUIRE(r.reverse.steps.size() == 3);
   const ReverseStep& sum = r.reverse.steps[1];
-  CHECK(sum.addend_first);
+  CHECK(sum.adjoint_stays);
   CHECK_FALSE(sum.source_first);
-  CHECK(sum.addend_adjoint == sum.source_adjoint);
+  CHECK(sum.output_adjoint == sum.source_adjoint);
 }
 
 TEST_CASE("logits: each branch of a mixture through the softmax") {
