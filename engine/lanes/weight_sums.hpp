@@ -10,6 +10,13 @@
 // The kernels accumulate weight_i · T · bend anyway, for the chains of variances; and where the
 // tape holds haversines, m is not there and the second line takes its place. All terms of a pair
 // have one sign, so nothing cancels that would not cancel in the sum itself.
+//
+// With the parts of ∂weight and ∂bias that go through the variances, bends drop out (the relu is
+// homogeneous in xy, xx and yy together):
+//
+//   weight_i · ∂weight_i = weight_p · ∂weight_p + bias_p · ∂bias_p
+//
+// which is how jacobians have it, pair by pair (chain-inl.hpp).
 #pragma once
 
 #include <span>
