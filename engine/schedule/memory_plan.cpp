@@ -14,6 +14,8 @@
 namespace gramtile {
 namespace {
 
+/// An edge of a panel of 8 × 8 tiles, and what three tiles in flight use beside it. More would
+/// spare a preparation now and then, but fresh pages for them cost more than that.
 constexpr Index kMostBlocks = 11;
 /// A derivative costs several times what K does, so preparing one block anew for every tile is 2 %
 /// of it. As many as 1,000 images have, so that the memory is the same from there on.
