@@ -171,7 +171,7 @@ class Compiler {
       if (op.first_logit != kNoParameter) {
         add_logit_terms(op, kRawWeight, value, source_of(value).factor);
         step.addend_derivative = addend != kNoSlot && !addend_is_own;
-        if (step.addend_derivative) add_logit_terms(op, kRawAddend, addend_value, 1);
+        if (step.addend_derivative) add_logit_terms(op, kRawAddend, terms[0].first, 1);
       }
       const ValueId read = source_of(conv != nullptr ? conv->input : value).map;
       step.output_slot = addend_is_own ? addend : kNoSlot;
