@@ -356,7 +356,7 @@ void GeneralWindows(D d, const WindowJob<hn::TFromD<D>>& job, const Source& sour
       if (K == 1 && produced < first) continue;  // between windows
       const PixelRow pixels = pixel_row(job.input, produced);
       T* to = ring_row(produced);
-      if (K == 1 && g.pad_low == 0) {
+      if (K == 1 && g.pad_low == 0 && inside((width - 1) * g.stride, job.input.width)) {
         source.Copy({pixels.first, pixels.step * g.stride}, width, to, 1);
         continue;
       }
