@@ -136,12 +136,11 @@ HWY_INLINE void PolynomialOfTwice(D d, const polynomials::AdaptedPolynomial& for
   GRAMTILE_EACH(k) w[k] = hn::Add(u[k], hn::Set(d, form.shift / 2));
   GRAMTILE_EACH(k)
   p[k] = hn::MulAdd(w[k], hn::Set(d, 2 * form.a * power), hn::Set(d, form.b * power));
-  GRAMTILE_EACH(k) w[k] = hn::Mul(w[k], w[k]);
   HWY_UNROLL(8)
   for (int i = 0; i < kNumSteps; ++i) {
     power *= 0.25;
     GRAMTILE_EACH(k)
-    p[k] = hn::MulAdd(p[k], hn::Sub(w[k], hn::Set(d, form.roots[i] / 4)),
+    p[k] = hn::MulAdd(p[k], hn::MulSub(w[k], w[k], hn::Set(d, form.roots[i] / 4)),
                       hn::Set(d, form.rests[i] * power));
   }
 }
