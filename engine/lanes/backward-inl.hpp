@@ -31,7 +31,7 @@ struct AdjointMap {
 };
 
 // Where the adjoint that a step makes goes: to its map, or into rows of the step that runs next, or
-// both.
+// both; or only its sum is asked for.
 template <class D>
 struct AdjointTarget {
   using T = hn::TFromD<D>;
@@ -39,25 +39,31 @@ struct AdjointTarget {
   D d;
   AdjointMap<D> adjoint;
   const NextSums<D>* next;  // or nullptr
-  T* rows;                  // of `next`, from pixel 0 on
+  T* origin;                // its Origin of the part at hand
   bool stays;               // it goes to its map, too
-  mutable V sum;            // Σ of what goes to `next`
+  mutable V sum;            // Σ of what does not go to the map alone
 
-  // For pixels of column x from row y on.
-  HWY_INLINE T* RowsAt(Index y, Index x) const {
-    return rows + (x * kGroupRows + y % kGroupRows) * static_cast<Index>(hn::Lanes(d));
-  }
+  // Where pixels of column x from row y on go in the buffer of `next`.
+  HWY_INLINE T* RowsAt(Index y, Index x) const { return NextSums<D>::At(origin, y, x); }
   // to: RowsAt of this pixel
   HWY_INLINE void Put(Index pixel, T* to, V value) const {
     const Index at = pixel * static_cast<Index>(hn::Lanes(d));
-    if (next == nullptr) return adjoint.Put(d, at, value);
+    if (next == nullptr && adjoint.map != nullptr) return adjoint.Put(d, at, value);
+    if (next == nullptr) {
+      sum = hn::Add(sum, value);
+      return;
+    }
     if (!adjoint.first) value = hn::Add(value, hn::Load(d, adjoint.map + at));
     if (stays) hn::Store(value, d, adjoint.map + at);
     sum = hn::Add(sum, value);
     hn::Store(value, d, to);
   }
-  HWY_INLINE void Rows(Index y, Index rows_) const {
-    if (next != nullptr) next->Rows(y, rows_);
+  HWY_INLINE void Rows(Index y, Index rows) const {
+    if (next != nullptr) next->Rows(y, rows);
+  }
+  HWY_INLINE Index Split() const { return next != nullptr ? next->Split() : 0; }
+  HWY_INLINE void StartPart(Index x) {
+    if (next != nullptr) origin = next->Origin(x);
   }
 };
 
@@ -85,7 +91,7 @@ HWY_INLINE AdjointTarget<D> TargetOf(D d, const ReverseStep& step, const Reverse
           {step.source_adjoint == kNoSlot ? nullptr : adjoints + step.source_adjoint * stride,
            step.source_first},
           fused ? &sums : nullptr,
-          fused ? sums.RowBuffer(0) : nullptr,
+          fused ? sums.Origin(0) : nullptr,
           fused && next->adjoint_stays,
           hn::Zero(d)};
 }
@@ -154,6 +160,7 @@ struct ReluAdjoint {
   MapShape shape;
   T* bend;                        // [pixel][lane]
   T* row_bend;                    // [pixel], and
+  bool row_bend_first;            // nothing is there yet
   T* group;                       // a group of pixels: kSums only
   mutable V slope_sum, bend_sum;  // Σ xy · adjoint, Σ bend · T
 
@@ -161,26 +168,30 @@ struct ReluAdjoint {
   HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
     constexpr int N = HWY_MIN(G, kTogether<T>);
     const Index n = static_cast<Index>(hn::Lanes(d)), first = FirstPixel<G>(shape, y, x);
-    const Index in_group = first - y / kGroupRows * kGroupRows * shape.width;
-    T* const to = target.RowsAt(y, x);
     HWY_UNROLL(4)
     for (int q = 0; q < G; q += N) {
-      V t[N];
-      GRAMTILE_EACH(k) t[k] = sums[q + k];
-      Pixels(first + q, rows - q, t, to + q * n, group + (kMerged<N> ? x : in_group + q) * n);
+      V a[N], map[N];
+      GRAMTILE_EACH(k) a[k] = sums[q + k];
+      GRAMTILE_EACH(k) {
+        map[k] = hn::Load(d, operands.map + (first + q + (k < rows - q ? k : 0)) * n);
+      }
+      Pixels<G>(y, x, rows, q, map, a);
     }
   }
   // N pixels of a group are a whole column of it, and their bends are summed while in registers.
   template <int N>
   static constexpr bool kMerged = kAccumulates&& kMergesLanes<D>&& N == kGroupRows;
 
-  // Those of N pixels, one below the other, that are among the `rows`. a: T, then its product with
-  // slope and weight. `to`: for the next step.
-  template <int N>
-  HWY_INLINE void Pixels(Index first, Index rows, V (&a)[N], T* to, T* bends) const {
-    const Index n = static_cast<Index>(hn::Lanes(d));
-    V xy[N], u[N], sine[N];
-    GRAMTILE_EACH(k) xy[k] = hn::Load(d, operands.map + (first + (k < rows ? k : 0)) * n);
+  // Those of pixels q, …, q + N − 1 of a column that are among its `rows`. xy: their haversines or
+  // xy. a: T, then its product with slope and weight.
+  template <int G, int N>
+  HWY_INLINE void Pixels(Index y, Index x, Index rows_, int q, const V (&xy)[N], V (&a)[N]) const {
+    const Index n = static_cast<Index>(hn::Lanes(d)), rows = rows_ - q;
+    const Index first = FirstPixel<G>(shape, y, x) + q;
+    const Index in_group = first - y / kGroupRows * kGroupRows * shape.width;
+    T* const to = target.RowsAt(y, x) + q * n;
+    T* const bends = group + (kMerged<N> ? x : in_group) * n;
+    V u[N], sine[N];
     if constexpr (kHaversines) {
       GRAMTILE_EACH(k) u[k] = kNonneg ? xy[k] : hn::Abs(xy[k]);
     } else {
@@ -234,14 +245,25 @@ struct ReluAdjoint {
     GRAMTILE_EACH(k) sine[k] = hn::Mul(sine[k], hn::Set(d, weight.rest));
   }
   HWY_INLINE void Rows(Index y, Index rows) const {
+    FinishRows(y, rows);
+    target.Rows(y, rows);
+  }
+  HWY_INLINE Index Split() const { return target.Split(); }
+  HWY_INLINE void StartPart(Index x) { target.StartPart(x); }
+  HWY_INLINE void FirstPart(Index y) const { target.next->FirstPart(y); }
+  HWY_INLINE void LastPart(Index y) const {
+    FinishRows(y, kGroupRows);
+    target.next->LastPart(y);
+  }
+  HWY_INLINE void FinishRows(Index y, Index rows) const {
     const Index width = shape.width;
     if constexpr (kAccumulates) {
       const PixelRow row = pixel_row(shape, y);
       T* const sums = row_bend + y / kGroupRows * kGroupRows * width;
       if (kMerged<kTogether<T>> && rows == kGroupRows) {
-        AddMergedLaneSums(d, group, width, sums);
+        AddMergedLaneSums(d, group, width, row_bend_first, sums);
       } else if ((y + rows) % kGroupRows == 0 || y + rows == shape.height) {  // a group is there
-        AddLaneSums(d, group, row.step * width, sums);
+        AddLaneSums(d, group, row.step * width, row_bend_first, sums);
       }
     }
     // Above the map: the relu's that comes next on the way back, if its map has the same size.
@@ -250,7 +272,6 @@ struct ReluAdjoint {
     PrefetchLines(operands.row_root, ahead, rows * width);
     if (!kHaversines) PrefetchLines(operands.row_half_inverse, ahead, rows * width);
     if (kAccumulates) PrefetchLines(row_bend, ahead, rows * width);
-    target.Rows(y, rows);
   }
   HWY_INLINE void KeepTotals(const ReluAdjoint& original) const {
     original.slope_sum = slope_sum;
@@ -261,6 +282,92 @@ struct ReluAdjoint {
     constexpr double kInversePi = 0.31830988618379067154;
     const V sum = hn::MulAdd(bend_sum, hn::Set(d, static_cast<T>(kInversePi)), slope_sum);
     return hn::Div(sum, hn::Set(d, weight.factor));
+  }
+};
+
+// The step in front of the last relu forwards, and the last relu backwards, in one loop: behind it
+// is one window over the whole map, so T is known, and the same for all pixels, before the forward
+// pass. Neither the relu's tape nor its value is stored.
+template <bool kNonneg, class D>
+struct ReluTurn {
+  using T = hn::TFromD<D>;
+  using V = hn::Vec<D>;
+  D d;
+  Affine<D> affine;  // without an addend
+  ReluAdjoint<kNonneg, Bends::kSums, true, D> adjoint;
+  V value;  // T
+
+  template <int G>
+  HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
+    constexpr int N = HWY_MIN(G, kTogether<T>);
+    const Index first = FirstPixel<G>(adjoint.shape, y, x);
+    HWY_UNROLL(4)
+    for (int q = 0; q < G; q += N) {
+      V xy[N], u[N], a[N];
+      GRAMTILE_EACH(k) xy[k] = affine(d, sums[q + k], 0);
+      adjoint.HaversineOf(first + q, rows - q, xy, u);
+      if constexpr (!kNonneg) GRAMTILE_EACH(k) u[k] = hn::CopySignToAbs(u[k], xy[k]);
+      GRAMTILE_EACH(k) a[k] = value;
+      adjoint.template Pixels<G>(y, x, rows, q, u, a);
+    }
+  }
+  HWY_INLINE void Rows(Index y, Index rows) const {
+    Prefetch(y, rows);
+    adjoint.Rows(y, rows);
+  }
+  HWY_INLINE Index Split() const { return adjoint.Split(); }
+  HWY_INLINE void StartPart(Index x) { adjoint.StartPart(x); }
+  HWY_INLINE void FirstPart(Index y) const { adjoint.FirstPart(y); }
+  HWY_INLINE void LastPart(Index y) const {
+    Prefetch(y, kGroupRows);
+    adjoint.LastPart(y);
+  }
+  HWY_INLINE void Prefetch(Index y, Index rows) const {
+    const Index width = adjoint.shape.width;
+    adjoint.operands.PrefetchRow((y + kRowsAhead) * width, rows * width);
+  }
+  HWY_INLINE void KeepTotals(const ReluTurn& original) const {
+    adjoint.KeepTotals(original.adjoint);
+  }
+};
+
+// The first relu backwards, behind a step that reads the images and whose sums S are on the tape:
+// Σ S · adjoint is that step's ∂weight, and nobody asks for the adjoint itself.
+template <bool kNonneg, class D>
+struct ReluEnd {
+  using T = hn::TFromD<D>;
+  using V = hn::Vec<D>;
+  D d;
+  Affine<D> affine;  // without an addend
+  ReluAdjoint<kNonneg, Bends::kSums, true, D> adjoint;
+  mutable V weight_sums[2];  // two chains of additions are shorter than one
+
+  template <int G>
+  HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
+    constexpr int N = HWY_MIN(G, kTogether<T>);
+    const Index n = static_cast<Index>(hn::Lanes(d));
+    const Index first = FirstPixel<G>(adjoint.shape, y, x);
+    HWY_UNROLL(4)
+    for (int q = 0; q < G; q += N) {
+      V s[N], xy[N], u[N], a[N];
+      GRAMTILE_EACH(k) {
+        const Index pixel = first + q + (k < rows - q ? k : 0);
+        s[k] = hn::Load(d, adjoint.operands.map + pixel * n);
+      }
+      GRAMTILE_EACH(k) xy[k] = affine(d, s[k], 0);
+      GRAMTILE_EACH(k) a[k] = sums[q + k];
+      adjoint.HaversineOf(first + q, rows - q, xy, u);
+      if constexpr (!kNonneg) GRAMTILE_EACH(k) u[k] = hn::CopySignToAbs(u[k], xy[k]);
+      adjoint.template Pixels<G>(y, x, rows, q, u, a);
+      GRAMTILE_EACH(k) {
+        if (q + k < rows) weight_sums[k % 2] = hn::MulAdd(s[k], a[k], weight_sums[k % 2]);
+      }
+    }
+  }
+  HWY_INLINE void Rows(Index y, Index rows) const { adjoint.Rows(y, rows); }
+  HWY_INLINE void KeepTotals(const ReluEnd& original) const {
+    for (int k = 0; k < 2; ++k) original.weight_sums[k] = weight_sums[k];
+    adjoint.KeepTotals(original.adjoint);
   }
 };
 
@@ -295,10 +402,30 @@ class ReversePairStep {
   struct Buffers {
     PackOperands<T> pack;
     T *adjoints, *group, *bend, *row_bend;
+    bool row_bend_first;
   };
 
   ReversePairStep(D d, const ReverseSteps& program, const Buffers& buffers)
       : d_(d), program_(program), b_(buffers) {}
+
+  // The last step, from the step in front of it on: ReluTurn.
+  HWY_INLINE RawSums<D> Turn(const ReverseStep& step, const ReverseStep& next, V seeds,
+                             V& bias) const {
+    step.forward.source == RowSource::kReluNonneg ? Turn<true>(step, next, seeds, bias)
+                                                  : Turn<false>(step, next, seeds, bias);
+    return {hn::Zero(d_), seeds, hn::Zero(d_)};
+  }
+
+  // The first relu: ReluEnd. Leaves the raw derivatives of `next` in `last`.
+  HWY_INLINE RawSums<D> End(const ReverseStep& step, const ReverseStep& next, V bias,
+                            RawSums<D>& last) const {
+    const Index stride = program_.forward.slot_stride * static_cast<Index>(hn::Lanes(d_));
+    const AdjointRows<D> rows =
+        OutputAdjoint(d_, step, stride, b_.adjoints, static_cast<const T*>(nullptr));
+    last = step.forward.source == RowSource::kReluNonneg ? End<true>(step, next, rows)
+                                                         : End<false>(step, next, rows);
+    return {hn::Zero(d_), step.sums_ready ? bias : rows.sum, hn::Zero(d_)};
+  }
 
   HWY_INLINE RawSums<D> Run(const ReverseStep& step, const ReverseStep* next, V& bias) const {
     const Index n = static_cast<Index>(hn::Lanes(d_));
@@ -348,22 +475,56 @@ class ReversePairStep {
   template <bool kNonneg, bool kHaversines>
   HWY_INLINE V Relu(const ReverseStep& step, const ReverseStep* next, const AdjointRows<D>& rows,
                     V& bias) const {
-    const Index stride = program_.forward.slot_stride * static_cast<Index>(hn::Lanes(d_));
     const NextSums<D> sums = NextSumsOf(d_, program_, step, next, b_.pack.scratch);
-    const ReluAdjoint<kNonneg, kBends, kHaversines, D> consumer{
-        d_,
-        ReluSource(d_, program_.forward, step.forward, b_.pack),
-        TargetOf(d_, step, next, stride, b_.adjoints, sums),
-        SafeWeight<T>(step.forward.weight),
-        step.forward.input,
-        b_.bend,
-        b_.row_bend,
-        b_.group,
-        hn::Zero(d_),
-        hn::Zero(d_)};
+    const auto consumer = AdjointOf<kNonneg, kHaversines>(step, next, sums);
     Transposed(d_, step, program_.forward.row_vectors, b_.pack.scratch, rows, consumer);
     bias = consumer.target.sum;
     return consumer.WeightSum();
+  }
+  template <bool kNonneg, bool kHaversines>
+  HWY_INLINE ReluAdjoint<kNonneg, kBends, kHaversines, D> AdjointOf(const ReverseStep& step,
+                                                                    const ReverseStep* next,
+                                                                    const NextSums<D>& sums) const {
+    const Index stride = program_.forward.slot_stride * static_cast<Index>(hn::Lanes(d_));
+    return {d_,
+            ReluSource(d_, program_.forward, step.forward, b_.pack),
+            TargetOf(d_, step, next, stride, b_.adjoints, sums),
+            SafeWeight<T>(step.forward.weight),
+            step.forward.input,
+            b_.bend,
+            b_.row_bend,
+            b_.row_bend_first,
+            b_.group,
+            hn::Zero(d_),
+            hn::Zero(d_)};
+  }
+
+  template <bool kNonneg>
+  HWY_NOINLINE RawSums<D> End(const ReverseStep& step, const ReverseStep& next,
+                              const AdjointRows<D>& rows) const {
+    const NextSums<D> none = NextSumsOf(d_, program_, step, nullptr, b_.pack.scratch);
+    auto adjoint = AdjointOf<kNonneg, true>(step, nullptr, none);
+    adjoint.target.adjoint.map = nullptr;
+    const ReluEnd<kNonneg, D> consumer{
+        d_, AffineOf(next.forward), adjoint, {hn::Zero(d_), hn::Zero(d_)}};
+    Transposed(d_, step, program_.forward.row_vectors, b_.pack.scratch, rows, consumer);
+    return {hn::Add(consumer.weight_sums[0], consumer.weight_sums[1]), consumer.adjoint.target.sum,
+            hn::Zero(d_)};
+  }
+
+  // Of a step without an addend.
+  HWY_INLINE Affine<D> AffineOf(const LaneStep& step) const {
+    return {nullptr, static_cast<T>(step.weight), static_cast<T>(step.bias), T(0)};
+  }
+
+  template <bool kNonneg>
+  HWY_NOINLINE void Turn(const ReverseStep& step, const ReverseStep& next, V seeds, V& bias) const {
+    const NextSums<D> sums = NextSumsOf(d_, program_, step, &next, b_.pack.scratch);
+    const LaneStep& writer = next.forward;
+    const ReluTurn<kNonneg, D> consumer{d_, AffineOf(writer),
+                                        AdjointOf<kNonneg, true>(step, &next, sums), seeds};
+    RunStepFromSource(d_, program_.forward, writer, b_.pack, consumer);
+    bias = consumer.adjoint.target.sum;
   }
 
   D d_;
@@ -375,19 +536,29 @@ template <class D>
 void RunGradient(D d, const ReverseSteps& program, const GradientOperands<hn::TFromD<D>>& o) {
   const Index n = static_cast<Index>(hn::Lanes(d)), stride = program.forward.slot_stride * n;
   hn::Store(hn::Load(d, o.seeds), d, o.adjoints + program.seed_adjoint * stride);
+  const auto add = [&](Index i, const RawSums<D>& sums) HWY_ATTR {
+    double* raw = o.raw + i * kNumRaw;
+    raw[kRawWeight] += LaneSum(d, sums.weight);
+    raw[kRawBias] += LaneSum(d, sums.bias);
+    raw[kRawAddend] += LaneSum(d, sums.addend);
+  };
   hn::Vec<D> bias = hn::Zero(d);
   for (Index i = 0; i < program.num_steps; ++i) {
     const ReverseStep& step = program.steps[i];
     const ReversePairStep<Bends::kSums, D> reverse(
         d, program,
         {o.pack, o.adjoints, o.group, o.column_bend + step.forward.map_offset * n,
-         o.row_bend + step.forward.map_offset});
-    const RawSums<D> sums =
-        reverse.Run(step, i + 1 < program.num_steps ? &program.steps[i + 1] : nullptr, bias);
-    double* raw = o.raw + i * kNumRaw;
-    raw[kRawWeight] += LaneSum(d, sums.weight);
-    raw[kRawBias] += LaneSum(d, sums.bias);
-    raw[kRawAddend] += LaneSum(d, sums.addend);
+         o.row_bend + step.forward.map_offset, o.row_bend_first});
+    const ReverseStep* const next = i + 1 < program.num_steps ? &program.steps[i + 1] : nullptr;
+    if (i == 0 && program.turns) {
+      add(i, reverse.Turn(step, *next, hn::Load(d, o.seeds), bias));
+    } else if (step.ends && program.forward.keeps_sums) {
+      RawSums<D> last;
+      add(i, reverse.End(step, *next, bias, last));
+      add(++i, last);
+    } else {
+      add(i, reverse.Run(step, next, bias));
+    }
   }
 }
 

@@ -129,6 +129,10 @@ struct ChainAdjoint {
     }
   }
   HWY_INLINE void Rows(Index y, Index rows) const { target.Rows(y, rows); }
+  HWY_INLINE Index Split() const { return target.Split(); }
+  HWY_INLINE void StartPart(Index x) { target.StartPart(x); }
+  HWY_INLINE void FirstPart(Index y) const { target.next->FirstPart(y); }
+  HWY_INLINE void LastPart(Index y) const { target.next->LastPart(y); }
   HWY_INLINE void KeepTotals(const ChainAdjoint& original) const {
     original.weight_sum = weight_sum;
     original.target.sum = target.sum;
@@ -236,7 +240,7 @@ template <class D>
 void RunJacobian(D d, const ReverseSteps& program, const JacobianOperands<hn::TFromD<D>>& o) {
   using T = hn::TFromD<D>;
   const ReversePairStep<Bends::kMap, D> pair(d, program,
-                                             {o.pack, o.adjoints, nullptr, o.bend, nullptr});
+                                             {o.pack, o.adjoints, nullptr, o.bend, nullptr, false});
   const Index n = static_cast<Index>(hn::Lanes(d));
   const Index seed = program.seed_adjoint * program.forward.slot_stride * n;
   hn::Store(hn::Set(d, T(1)), d, o.adjoints + seed);

@@ -25,9 +25,12 @@ namespace gramtile {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// The output of a step, and twice its relu. The output goes to its slot, too, unless `output` is
-// nullptr: as it is, or (kHaversines) as the relu's haversine with the output's sign.
-template <bool kNonneg, bool kHaversines, class D>
+// What goes to the slot of a step's output: the output, unless the slot is nullptr; its relu's
+// haversine with the output's sign; or the sums that the output is made of.
+enum class Tape { kOutput, kHaversines, kSums };
+
+// The output of a step, and twice its relu.
+template <bool kNonneg, Tape kTape, class D>
 struct ReluOfOutput {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
@@ -49,10 +52,11 @@ struct ReluOfOutput {
     for (int k = 0; k < G; ++k) {
       values[k] = affine(d, sums[k], (first + (k < rows ? k : 0)) * lanes);
     }
-    if (!kHaversines && output != nullptr) {
+    if (kTape != Tape::kHaversines && output != nullptr) {
       HWY_UNROLL(4)
       for (int k = 0; k < G; ++k) {
-        if (k < rows) hn::Store(values[k], d, output + (first + k) * lanes);
+        const V value = kTape == Tape::kSums ? sums[k] : values[k];
+        if (k < rows) hn::Store(value, d, output + (first + k) * lanes);
       }
     }
     HWY_UNROLL(2)
@@ -65,10 +69,14 @@ struct ReluOfOutput {
             hn::Mul(hn::Set(d, relu.row_half_inverse[i]), hn::Load(d, relu.column_inverse + at));
         sx[k] = hn::Set(d, relu.row_root[i]);
         sy[k] = hn::Load(d, relu.column_root + at);
-        if (!kHaversines) relu.PrefetchPack(at + kPixelsAhead * lanes);
+        if constexpr (kTape == Tape::kOutput) {
+          relu.PrefetchPack(at + kPixelsAhead * lanes);
+        } else {
+          __builtin_prefetch(output + at + kPixelsAhead * lanes, 1);
+        }
       }
-      TwiceRelu<kNonneg, kHaversines>(d, xy, sx, sy, half_inverse, u, f);
-      if constexpr (kHaversines) {
+      TwiceRelu<kNonneg, kTape == Tape::kHaversines>(d, xy, sx, sy, half_inverse, u, f);
+      if constexpr (kTape == Tape::kHaversines) {
         GRAMTILE_EACH(k) {
           const V value = kNonneg ? u[k] : hn::CopySignToAbs(u[k], xy[k]);
           if (q + k < rows) hn::Store(value, d, output + (first + q + k) * lanes);
@@ -84,19 +92,20 @@ struct ReluOfOutput {
 };
 
 // Twice the relu to the next step's sums.
-template <bool kNonneg, bool kHaversines, class D>
+template <bool kNonneg, Tape kTape, class D>
 struct ReluIntoNext {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
   D d;
-  ReluOfOutput<kNonneg, kHaversines, D> relu;
+  ReluOfOutput<kNonneg, kTape, D> relu;
   NextSums<D> next;
+  T* origin;  // next.Origin of the part at hand
 
   template <int G>
   HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
     constexpr int N = HWY_MIN(G, kTogether<T>);
     const Index lanes = static_cast<Index>(hn::Lanes(d));
-    T* const to = next.RowBuffer(y) + x * kGroupRows * lanes;
+    T* const to = next.At(origin, y, x);
     relu.Column(y, x, rows, sums, [&](int q, const V(&f)[N]) HWY_ATTR {
       GRAMTILE_EACH(k) {
         if (q + k < rows) hn::Store(f[k], d, to + (q + k) * lanes);
@@ -106,6 +115,14 @@ struct ReluIntoNext {
   HWY_INLINE void Rows(Index y, Index rows) const {
     relu.PrefetchRows(y, rows);
     next.Rows(y, rows);
+  }
+  // Without a tape a group leaves room in L1.
+  HWY_INLINE Index Split() const requires(kTape != Tape::kOutput) { return next.Split(); }
+  HWY_INLINE void StartPart(Index x) requires(kTape != Tape::kOutput) { origin = next.Origin(x); }
+  HWY_INLINE void FirstPart(Index y) const { next.FirstPart(y); }
+  HWY_INLINE void LastPart(Index y) const {
+    relu.PrefetchRows(y, kGroupRows);
+    next.LastPart(y);
   }
   HWY_INLINE void KeepTotals(const ReluIntoNext&) const {}
 };
@@ -117,18 +134,18 @@ struct ReluIntoMap {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
   D d;
-  ReluOfOutput<kNonneg, false, D> relu;
+  ReluOfOutput<kNonneg, Tape::kOutput, D> relu;
   Affine<D> affine;
   T* output;
   const NextSums<D>* next;  // or nullptr
-  T* next_rows;             // its rows from pixel 0 on
+  T* origin;                // its Origin of the part at hand
 
   template <int G>
   HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
     constexpr int N = HWY_MIN(G, kTogether<T>);
     const Index lanes = static_cast<Index>(hn::Lanes(d));
     const Index first = FirstPixel<G>(relu.shape, y, x);
-    T* const to = next_rows + (x * kGroupRows + y % kGroupRows) * lanes;
+    T* const to = NextSums<D>::At(origin, y, x);
     relu.Column(y, x, rows, sums, [&](int q, const V(&f)[N]) HWY_ATTR {
       V values[N];
       GRAMTILE_EACH(k) {
@@ -162,7 +179,7 @@ class ForwardPass {
 
   HWY_INLINE void Run() const {
     Index i = 0;
-    while (i < program_.num_steps) i += RunFrom(i);
+    while (i < program_.num_steps - program_.num_left) i += RunFrom(i);
   }
 
  private:
@@ -190,16 +207,21 @@ class ForwardPass {
 
   template <bool kNonneg>
   HWY_INLINE void IntoNext(const LaneStep& step, const LaneStep& next) const {
-    program_.keeps_haversines&& step.haversine_suffices ? IntoNext<kNonneg, true>(step, next)
-                                                        : IntoNext<kNonneg, false>(step, next);
+    if (!program_.keeps_haversines || !step.haversine_suffices) {
+      IntoNext<kNonneg, Tape::kOutput>(step, next);
+    } else if (program_.keeps_sums && step.source == RowSource::kImages) {
+      IntoNext<kNonneg, Tape::kSums>(step, next);
+    } else {
+      IntoNext<kNonneg, Tape::kHaversines>(step, next);
+    }
   }
-  template <bool kNonneg, bool kHaversines>
+  template <bool kNonneg, Tape kTape>
   HWY_NOINLINE void IntoNext(const LaneStep& step, const LaneStep& next) const {
     const NextSums<D> sums = SumsOf(next);
     sums.Start();
     RunStepFromSource(d_, program_, step, pack_,
-                      ReluIntoNext<kNonneg, kHaversines, D>{
-                          d_, OutputRelu<kNonneg, kHaversines>(step, next), sums});
+                      ReluIntoNext<kNonneg, kTape, D>{d_, OutputRelu<kNonneg, kTape>(step, next),
+                                                      sums, sums.Origin(0)});
   }
   template <bool kNonneg>
   HWY_NOINLINE void IntoMap(const LaneStep& step, const LaneStep& next,
@@ -207,9 +229,9 @@ class ForwardPass {
     const NextSums<D> sums = SumsOf(after != nullptr ? *after : step);
     if (after != nullptr) sums.Start();
     RunStepFromSource(d_, program_, step, pack_,
-                      ReluIntoMap<kNonneg, D>{
-                          d_, OutputRelu<kNonneg, false>(step, next), AffineOf(next),
-                          OutputOf(next), after != nullptr ? &sums : nullptr, sums.RowBuffer(0)});
+                      ReluIntoMap<kNonneg, D>{d_, OutputRelu<kNonneg, Tape::kOutput>(step, next),
+                                              AffineOf(next), OutputOf(next),
+                                              after != nullptr ? &sums : nullptr, sums.Origin(0)});
   }
 
   const LaneStep* Following(Index i) const {
@@ -230,9 +252,9 @@ class ForwardPass {
     const Index group = kGroupRows * program_.row_vectors * static_cast<Index>(hn::Lanes(d_));
     return {d_, WindowJobOf(d_, step, program_.row_vectors, pack_.scratch), pack_.scratch + group};
   }
-  template <bool kNonneg, bool kHaversines>
-  HWY_INLINE ReluOfOutput<kNonneg, kHaversines, D> OutputRelu(const LaneStep& step,
-                                                              const LaneStep& next) const {
+  template <bool kNonneg, Tape kTape>
+  HWY_INLINE ReluOfOutput<kNonneg, kTape, D> OutputRelu(const LaneStep& step,
+                                                        const LaneStep& next) const {
     return {d_, AffineOf(step), OutputOf(step), step.output, ReluSource(d_, program_, next, pack_)};
   }
 

@@ -8,7 +8,7 @@
 namespace gramtile {
 
 /// Values that for_each_lane() hands over at once, at most.
-inline constexpr Index kLaneRange = 64;
+inline constexpr Index kLaneRange = 256;
 
 /// do_it(range, lane): every lane of a range of values before the next range, so that what the
 /// lanes of a pack share of it lies in the innermost cache.

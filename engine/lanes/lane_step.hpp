@@ -108,6 +108,9 @@ struct LaneSteps {
   Index slot_stride = 0;          ///< between slots [vectors]
   Index row_vectors = 0;          ///< extent of a row buffer [vectors]
   bool keeps_haversines = false;  ///< on the tape, where they suffice: for gradients
+  /// In place of haversines the sums of windows, of steps that read the images.
+  bool keeps_sums = false;
+  Index num_left = 0;  ///< steps at the end that a forward pass leaves to a gradient
 };
 
 /// The images and variance stacks of one block, in two layouts: as columns, packs of `lanes`

@@ -56,10 +56,14 @@ HWY_INLINE V MergeLanes(D, const V (&vectors)[4]) {
 }
 #endif
 
-// sums[i] += sum over lanes of vectors[i], i < count.
+// sums[i] += sum over lanes of vectors[i], i < count. `first`: = instead.
 template <class D>
-HWY_NOINLINE void AddLaneSums(D d, const hn::TFromD<D>* vectors, Index count, hn::TFromD<D>* sums) {
+HWY_NOINLINE void AddLaneSums(D d, const hn::TFromD<D>* vectors, Index count, bool first,
+                              hn::TFromD<D>* sums) {
   const Index n = static_cast<Index>(hn::Lanes(d));
+  if (first) {
+    for (Index k = 0; k < count; ++k) sums[k] = 0;
+  }
   Index i = 0;
 #if HWY_TARGET <= HWY_AVX3
   if constexpr (kMergesLanes<D>) {
@@ -87,11 +91,11 @@ HWY_NOINLINE void AddLaneSums(D d, const hn::TFromD<D>* vectors, Index count, hn
 }
 
 // sums[4 x + k] += sum of block k of merged[x], k < 4, x < width: what MergeLanes left of a group's
-// columns.
+// columns. `first`: = instead.
 template <class D>
 HWY_NOINLINE void AddMergedLaneSums([[maybe_unused]] D d,
                                     [[maybe_unused]] const hn::TFromD<D>* merged,
-                                    [[maybe_unused]] Index width,
+                                    [[maybe_unused]] Index width, [[maybe_unused]] bool first,
                                     [[maybe_unused]] hn::TFromD<D>* sums) {
 #if HWY_TARGET <= HWY_AVX3
   if constexpr (kMergesLanes<D>) {
@@ -109,7 +113,7 @@ HWY_NOINLINE void AddMergedLaneSums([[maybe_unused]] D d,
       const Index count = HWY_MIN(16, 4 * (width - x));
       const auto mask = static_cast<__mmask16>((1u << count) - 1);
       float* const to = sums + 4 * x;
-      const __m512 before = _mm512_maskz_loadu_ps(mask, to);
+      const __m512 before = _mm512_maskz_loadu_ps(first ? 0 : mask, to);
       _mm512_mask_storeu_ps(to, mask, _mm512_add_ps(before, all.raw));
     }
   }

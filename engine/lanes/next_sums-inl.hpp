@@ -15,56 +15,106 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // See above; unit windows are summed along x, a window over the whole map is summed at once.
+//
+// A group of rows, with all that a loop reads and writes beside it, is about as large as L1. So the
+// columns of a wide group come in two parts: when the first is there, the sums that need no more
+// than it are made, and its last columns, which other sums need as well, move to the front:
+//
+//   columns of the buffer   zeros | first part                   | …
+//                           zeros | kept | last part | zeros
 template <class D>
-struct NextSums {
+class NextSums {
+ public:
   using T = hn::TFromD<D>;
-  D d;
-  WindowJob<T> job;
-  T* rows;  // buffers of a group of rows, column by column
 
-  // Where pixel 0 of source row y goes before it is summed; its pixels are kGroupRows vectors
-  // apart.
-  HWY_INLINE T* RowBuffer(Index y) const {
-    const Index n = static_cast<Index>(hn::Lanes(d));
-    return rows + (job.geometry.pad_low * kGroupRows + y % kGroupRows) * n;
+  NextSums(D d_, const WindowJob<T>& job, T* rows) : d(d_), job_(job), rows_(rows) {
+    const Index width = job.input.width, middle = (width - 1) / 8 * 4;
+    const bool unit = !is_whole_window(job.geometry, job.input, job.output);
+    // The zeros behind the last part lie behind the first.
+    const bool apart = width + 2 * Low() > 2 * middle + Kept();
+    if (kSplits && unit && width >= kSplitWidth && apart) summed_first_ = middle;
+  }
+
+  // Columns of the first part; 0: groups come in one.
+  HWY_INLINE Index Split() const { return summed_first_ == 0 ? 0 : summed_first_ + Kept() - Low(); }
+  // The pixels of the part that starts at column x go to At(Origin(x), their row, their column).
+  HWY_INLINE T* Origin(Index x) const {
+    const Index column = x == 0 ? Low() : 2 * Low() - summed_first_;
+    return rows_ + column * kGroupRows * static_cast<Index>(hn::Lanes(d));
+  }
+  static HWY_INLINE T* At(T* origin, Index y, Index x) {
+    return origin + (x * kGroupRows + y % kGroupRows) * static_cast<Index>(hn::Lanes(D()));
   }
   // do_it(SumsAlongX<K, D>) for unit windows; otherwise the window is the whole map.
   template <class Do>
   HWY_INLINE bool WithUnitWindow(const Do& do_it) const {
-    if (is_whole_window(job.geometry, job.input, job.output)) return false;
-    switch (job.geometry.kernel_size) {
+    if (is_whole_window(job_.geometry, job_.input, job_.output)) return false;
+    switch (job_.geometry.kernel_size) {
       case 2:
-        do_it(SumsAlongX<2, D>(d, job));
+        do_it(SumsAlongX<2, D>(d, job_));
         break;
       case 3:
-        do_it(SumsAlongX<3, D>(d, job));
+        do_it(SumsAlongX<3, D>(d, job_));
         break;
       case 4:
-        do_it(SumsAlongX<4, D>(d, job));
+        do_it(SumsAlongX<4, D>(d, job_));
         break;
       case 5:
-        do_it(SumsAlongX<5, D>(d, job));
+        do_it(SumsAlongX<5, D>(d, job_));
         break;
       default:
-        do_it(SumsAlongX<7, D>(d, job));
+        do_it(SumsAlongX<7, D>(d, job_));
     }
     return true;
   }
 
   HWY_NOINLINE void Start() const {
-    const bool unit = WithUnitWindow([&](const auto& sums) HWY_ATTR { sums.ZeroEnds(rows); });
-    if (!unit) hn::Store(hn::Zero(d), d, job.sums);
+    const bool unit = WithUnitWindow([&](const auto& sums) HWY_ATTR {
+      sums.ZeroEnds(rows_);
+      if (summed_first_ == 0) return;
+      const Index end = job_.input.width;
+      ZeroFill(d, At(Origin(end), 0, end), (sums.width + Kept() - Low() - end) * kGroupRows);
+    });
+    if (!unit) hn::Store(hn::Zero(d), d, job_.sums);
   }
-  // A whole group is there.
+  // The first Split() columns of a whole group are there.
+  HWY_NOINLINE void FirstPart(Index y) const {
+    const Index group = kGroupRows * static_cast<Index>(hn::Lanes(d));
+    WithUnitWindow([&](const auto& sums) HWY_ATTR {
+      sums.Sum(rows_, y, kGroupRows, 0, summed_first_);
+      sums.KeepColumns(rows_ + summed_first_ * group, rows_ + Low() * group);
+    });
+  }
+  // And the rest of them.
+  HWY_NOINLINE void LastPart(Index y) const {
+    const T* const from = rows_ + Low() * kGroupRows * static_cast<Index>(hn::Lanes(d));
+    WithUnitWindow([&](const auto& sums)
+                       HWY_ATTR { sums.Sum(from, y, kGroupRows, summed_first_, sums.width); });
+  }
+  // A whole group is there, in one part.
   HWY_NOINLINE void Rows(Index y, Index count) const {
-    const bool unit = WithUnitWindow([&](const auto& sums) HWY_ATTR { sums.Sum(rows, y, count); });
+    const bool unit = WithUnitWindow([&](const auto& sums)
+                                         HWY_ATTR { sums.Sum(rows_, y, count, 0, sums.width); });
     if (unit) return;
-    auto total = hn::Load(d, job.sums);
+    auto total = hn::Load(d, job_.sums);
     for (Index k = 0; k < count; ++k) {
-      total = hn::Add(total, RowSum(d, RowBuffer(y + k), kGroupRows, job.input.width));
+      total = hn::Add(total, RowSum(d, At(Origin(0), y + k, 0), kGroupRows, job_.input.width));
     }
-    hn::Store(total, d, job.sums);
+    hn::Store(total, d, job_.sums);
   }
+
+ private:
+  // Half a kilobyte a column: below this width a group leaves room in L1.
+  static constexpr Index kSplitWidth = 24;
+  static constexpr bool kSplits = HWY_TARGET <= HWY_AVX3;
+
+  HWY_INLINE Index Low() const { return job_.geometry.pad_low; }
+  HWY_INLINE Index Kept() const { return job_.geometry.kernel_size - 1; }
+
+  D d;
+  WindowJob<T> job_;
+  T* rows_;                 // buffers of a group of rows, column by column
+  Index summed_first_ = 0;  // sums made of the first part; a multiple of 4
 };
 
 }  // namespace HWY_NAMESPACE

@@ -42,7 +42,10 @@ class Reverser {
       const LaneStep& writer = result_.steps[i + 1].forward;
       result_.steps[i].from_haversines =
           result_.steps[i].forward.sums_ready && writer.haversine_suffices;
+      result_.steps[i].ends =
+          result_.steps[i].from_haversines && writer.source == RowSource::kImages;
     }
+    if (result_.steps.size() > 1) result_.can_turn = turns(result_.steps[0]);
     const auto last = static_cast<Index>(forward_.steps.size()) - 1;
     for (DerivativeTerm term : forward_.terms) {
       term.step = last - term.step;
@@ -105,10 +108,15 @@ class Reverser {
       if (i == 0 || !continues(result_.steps[i - 1], step)) continue;
       step.sums_ready = true;
       const ReverseStep& previous = result_.steps[i - 1];
-      if (!sums_along_x(previous)) continue;  // it reads no sums
-      SumsPlace read = SumsRoom::of(previous.forward.output, previous.forward.input);
-      read.offset = previous.sums_offset;
-      step.sums_offset = room.place_behind(place, read, previous.transposed.pad_low);
+      if (sums_along_x(previous)) {
+        SumsPlace read = SumsRoom::of(previous.forward.output, previous.forward.input);
+        read.offset = previous.sums_offset;
+        step.sums_offset = room.place_behind(place, read, previous.transposed.pad_low);
+      } else if (i == 1) {  // a turn reads those of this step, forwards
+        SumsPlace read = SumsRoom::of(step.forward.input, step.forward.output);
+        read.offset = step.forward.sums_offset;
+        step.sums_offset = room.place_behind(place, read, step.forward.geometry.pad_low);
+      }
     }
   }
 
@@ -122,6 +130,13 @@ class Reverser {
     const LaneStep& f = step.forward;
     return reads_relu(f) && (f.pointwise() || sums_whole_map(f) || sums_along_x(step)) &&
            step.source_adjoint == next.output_adjoint && next.addend_adjoint == kNoSlot;
+  }
+
+  /// Behind the last relu there is one window over the whole map, so that its adjoint is known
+  /// before its value; and the map in front of it is made in one loop with it.
+  static bool turns(const ReverseStep& step) {
+    const LaneStep& f = step.forward;
+    return step.from_haversines && sums_whole_map(f) && f.addend_slot == kNoSlot;
   }
 
   Index extra_offset(Index slot) const {

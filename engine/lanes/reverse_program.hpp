@@ -19,6 +19,8 @@ struct ReverseProgram {
   Index group_vectors = 0;            ///< extent of the group buffer
   Index seed_adjoint = 0;
   Index num_parameters = 0;
+  /// A gradient can go from the last relu's input straight back (ReverseSteps::turns).
+  bool can_turn = false;
 
   Index num_raw() const { return static_cast<Index>(steps.size()) * kNumRaw; }
   /// The form the kernels take. Valid as long as this object and the lane program.

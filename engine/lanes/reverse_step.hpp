@@ -41,6 +41,9 @@ struct ReverseStep {
   Index sums_offset = 0;
   /// Pairs: the tape of the source holds haversines (LaneStep::haversine_suffices).
   bool from_haversines = false;
+  /// The next step reads the images. Where the tape holds sums (LaneSteps::keeps_sums), this one
+  /// makes its raw derivatives, too, and it does not run.
+  bool ends = false;
 };
 
 /// A reverse program as the kernels see it.
@@ -49,6 +52,8 @@ struct ReverseSteps {
   const ReverseStep* steps = nullptr;  ///< in the order of execution: last forward step first
   Index num_steps = 0;
   Index seed_adjoint = 0;  ///< adjoint slot of the output value
+  /// Gradient mode: the last two forward steps have not run; K is not asked for.
+  bool turns = false;
 };
 
 /// Buffers of one pack on its way back, gradient mode.
@@ -61,6 +66,7 @@ struct GradientOperands {
   double* raw;           ///< [step][kNumRaw], added to: sums over pixels and lanes
   T* column_bend;        ///< [num_map_pixels][lane], added to: adjoint · √xx √(1−c²)
   T* row_bend;  ///< [num_map_pixels], added to: adjoint · √yy √(1−c²) summed over lanes
+  bool row_bend_first;  ///< row_bend is overwritten instead
 };
 
 /// Buffers of one pack on its way back, jacobian mode: three adjoint maps, of xy, xx and yy.

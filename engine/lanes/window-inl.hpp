@@ -12,6 +12,9 @@
 //   consumer.Column(first row, x, rows, sums)   sums[k]: row `first row` + k, k < rows, all in one
 //                                               group; the others have no meaning
 //   consumer.Rows(first row, rows)              after all columns of these rows
+//   consumer.StartPart(x), .FirstPart(row), .LastPart(row), .Split()
+//                                               of consumers that take the columns of a whole group
+//                                               in two parts (next_sums-inl.hpp)
 //   consumer.KeepTotals(original)               a loop works on a copy of the consumer, so that its
 //                                               members stay in registers: gives totals back
 //
@@ -199,33 +202,63 @@ struct SumsAlongX {
     ZeroFill(d, rows, low * kGroupRows);
     ZeroFill(d, rows + (low + input_width) * n, (width + K - low - input_width) * kGroupRows);
   }
-  // Rows y, …, y + count − 1 of a group that starts at row y.
-  HWY_INLINE void Sum(const T* rows, Index y, Index count) const {
+  // Copies what windows that start before a column have in common with those behind it.
+  HWY_INLINE void KeepColumns(const T* from, T* to) const {
+    const Index n = static_cast<Index>(hn::Lanes(d));
+    HWY_UNROLL(24)
+    for (int i = 0; i < (K - 1) * static_cast<int>(kGroupRows); ++i) {
+      hn::Store(hn::Load(d, from + i * n), d, to + i * n);
+    }
+  }
+  // Sums `from` to `to` − 1 of rows y, …, y + count − 1 of a group that starts at row y; `rows`
+  // starts with the first pixel of sum `from`.
+  HWY_INLINE void Sum(const T* rows, Index y, Index count, Index from, Index to) const {
     const Index n = static_cast<Index>(hn::Lanes(d));
     Index k = 0;
     for (; k + kRowsTogether <= count; k += kRowsTogether) {
-      SumAlongX<K, kRowsTogether>(d, rows + k * n, Row(y + k), stride, width);
+      SumAlongX<K, kRowsTogether>(d, rows + k * n, Row(y + k) + from * n, stride, to - from);
     }
-    for (; k < count; ++k) SumAlongX<K, 1>(d, rows + k * n, Row(y + k), stride, width);
+    for (; k < count; ++k) {
+      SumAlongX<K, 1>(d, rows + k * n, Row(y + k) + from * n, stride, to - from);
+    }
   }
 };
 
-// Rows y, …, y + rows − 1 of sums along y, of sums along x.
+// Columns from, …, to − 1 of rows y, …, y + rows − 1 of sums along y, of sums along x.
 template <int K, int G, class D, class Consumer>
-HWY_NOINLINE void SumRowsAlongY(D d, const SumsAlongX<K, D>& along_x, Index width,
+HWY_NOINLINE void SumRowsAlongY(D d, const SumsAlongX<K, D>& along_x, Index from, Index to,
                                 const Consumer& consumer_, Index y, Index rows) {
-  const Consumer consumer = consumer_;  // its members in registers
-  const Index n = static_cast<Index>(hn::Lanes(d));
+  Consumer consumer = consumer_;  // its members in registers
+  if constexpr (requires { consumer.StartPart(from); }) consumer.StartPart(from);
+  const Index n = static_cast<Index>(hn::Lanes(d)), count = to - from;
   const hn::TFromD<D>* terms[K + G - 1];
   HWY_UNROLL(16)
-  for (int i = 0; i < K + G - 1; ++i) terms[i] = along_x.RowOrZeros(y + i - along_x.low);
-  for (Index x = 0; x < width; ++x) {
+  for (int i = 0; i < K + G - 1; ++i) {
+    terms[i] = along_x.RowOrZeros(y + i - along_x.low) + from * n;
+  }
+  for (Index x = 0; x < count; ++x) {  // from 0: loops from elsewhere take more registers
     hn::Vec<D> sums[G];
     const auto term = [&](int i) HWY_ATTR { return hn::Load(d, terms[i] + x * n); };
     SumAlongY<K>(term, sums);
-    consumer.Column(y, x, G == kGroupRows ? G : rows, sums);
+    consumer.Column(y, from + x, G == kGroupRows ? G : rows, sums);
   }
   consumer.KeepTotals(consumer_);
+}
+
+// Sums along y of a whole group of rows.
+template <int K, class D, class Consumer>
+HWY_INLINE void SumGroupAlongY(D d, const SumsAlongX<K, D>& along_x, Index width,
+                               const Consumer& consumer, Index y) {
+  if constexpr (requires { consumer.Split(); }) {
+    if (const Index split = consumer.Split(); split > 0) {
+      SumRowsAlongY<K, 4>(d, along_x, 0, split, consumer, y, 4);
+      consumer.FirstPart(y);
+      SumRowsAlongY<K, 4>(d, along_x, split, width, consumer, y, 4);
+      return consumer.LastPart(y);
+    }
+  }
+  SumRowsAlongY<K, 4>(d, along_x, 0, width, consumer, y, 4);
+  consumer.Rows(y, 4);
 }
 
 // Rows y, …, y + count − 1 of a source, a whole group, column by column.
@@ -254,15 +287,15 @@ HWY_NOINLINE void UnitWindows(D d, const WindowJob<hn::TFromD<D>>& job, const So
     for (; produced < needed; produced += kGroupRows) {
       const Index count = HWY_MIN(kGroupRows, job.input.height - produced);
       CopyGroup(d, source, job.input, produced, count, job.rows + sums.low * kGroupRows * n);
-      sums.Sum(job.rows, produced, count);
+      sums.Sum(job.rows, produced, count, 0, sums.width);
     }
-    const Index rows = HWY_MIN(kGroupRows, job.output.height - y);
+    const Index rows = HWY_MIN(kGroupRows, job.output.height - y), width = job.output.width;
     if (rows == kGroupRows) {
-      SumRowsAlongY<K, 4>(d, sums, job.output.width, consumer, y, 4);
-    } else {
-      SumRowsAlongY<K, 2>(d, sums, job.output.width, consumer, y, HWY_MIN(rows, 2));
-      if (rows == 3) SumRowsAlongY<K, 2>(d, sums, job.output.width, consumer, y + 2, 1);
+      SumGroupAlongY(d, sums, width, consumer, y);
+      continue;
     }
+    SumRowsAlongY<K, 2>(d, sums, 0, width, consumer, y, HWY_MIN(rows, 2));
+    if (rows == 3) SumRowsAlongY<K, 2>(d, sums, 0, width, consumer, y + 2, 1);
     consumer.Rows(y, rows);
   }
 }

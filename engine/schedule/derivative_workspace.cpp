@@ -22,7 +22,7 @@ Extents extents_of(const ReverseProgram& program, bool jacobian) {
   e.adjoints = maps * lanes * (jacobian ? 3 : 1);
   e.side_scratch = jacobian ? 2 * forward.scratch_vectors * lanes : 0;
   e.group = jacobian ? 0 : program.group_vectors * lanes;
-  e.bend = (jacobian ? forward.slot_pixels : forward.num_map_pixels) * lanes;
+  e.bend = jacobian ? forward.slot_pixels * lanes : 0;
   e.raw = program.num_raw() * lanes;
   e.chain_lanes = chain;
   e.chain_adjoints = maps * chain;

@@ -35,14 +35,13 @@ struct TileUpstream {
 };
 
 /// What the pairs of a tile leave for the chains of variances: of an image x with its partners y,
-/// Σ adjoint · √yy √(1−c²), which √xx makes adjoint · bend. Large, so tiles
-/// hand it on to each other instead of asking the system for fresh pages. Sums of a row are over
-/// the columns of one group only, so T is exact enough for them; and they are read and written for
-/// every pack.
+/// Σ adjoint · √yy √(1−c²), which √xx makes adjoint · bend. Large, so tiles hand it on to each
+/// other instead of asking the system for fresh pages. A sum has at most as many terms as a tile
+/// has rows, so T is exact enough.
 template <class T>
 struct BendSums {
-  AlignedBuffer<T> rows;          ///< [group of columns, row, num_map_pixels]
-  AlignedBuffer<double> columns;  ///< [column, num_map_pixels]
+  AlignedBuffer<T> rows;     ///< [group of columns, row, num_map_pixels]
+  AlignedBuffer<T> columns;  ///< [pack of columns, num_map_pixels, lane]
 };
 
 /// Room for tiles of up to `tile_size`.

@@ -37,16 +37,17 @@ class TileGradient {
         num_rows_(tile.rows.examples.size()),
         num_columns_(tile.columns.examples.size()) {
     const Index groups = num_groups(num_columns_);
-    std::fill_n(sums_.rows.data(), groups * num_rows_ * maps_, T(0));
-    std::fill_n(sums_.columns.data(), num_columns_ * maps_, 0.0);
+    row_has_sums_.assign(as_size(groups * num_rows_), 0);
+    bends_.assign(as_size(groups * num_steps()), 0.0);
     raw_.assign(as_size(groups * program.num_raw()), 0.0);
   }
 
   void add_to(std::span<double> gradient) {
     executor_.for_each(num_groups(num_columns_), [&](Index group) { run_group(group); });
-    std::vector<double> raw(as_size(program_.num_raw()), 0.0);
+    std::vector<double> raw(as_size(program_.num_raw()), 0.0), bends(as_size(num_steps()), 0.0);
     add_rows(raw, raw_, num_groups(num_columns_));
-    complete_weight_sums<T>(program_, bends_of_steps(), raw);
+    add_rows(bends, bends_, num_groups(num_columns_));
+    complete_weight_sums<T>(program_, bends, raw);
     add_chains(raw, true);
     if (!tile_.triangle) add_chains(raw, false);
     for (const DerivativeTerm& term : program_.terms) {
@@ -65,50 +66,51 @@ class TileGradient {
 
   void run_group(Index group) {
     auto workspace = workspaces_.borrow();
-    const Index lanes = simd::kernels<T>().lanes;
     const Index stop = std::min((group + 1) * kGroupColumns, num_columns_);
-    // A strip's rows stay in the outer caches while pack after pack is computed.
-    for (Index start = 0; start < num_rows_; start += kStripRows) {
-      for (Index first = group * kGroupColumns; first < stop; first += lanes) {
-        run_strip(group, start, first, *workspace);
-      }
+    for (Index first = group * kGroupColumns; first < stop; first += lanes_) {
+      run_pack(group, first, *workspace);
     }
   }
 
-  void run_strip(Index group, Index start, Index first, DerivativeWorkspace<T>& w) {
-    const Index lanes = simd::kernels<T>().lanes;
-    const Index count = std::min(lanes, num_columns_ - first);
-    if (tile_.triangle && first + count <= start + 1) return;
-    std::fill_n(w.bend.data(), maps_ * lanes, T(0));
-    for (Index row = start; row < std::min(start + kStripRows, num_rows_); ++row) {
+  void run_pack(Index group, Index first, DerivativeWorkspace<T>& w) {
+    const Index count = std::min(lanes_, num_columns_ - first);
+    std::fill_n(pack_sums(first), maps_ * lanes_, T(0));
+    for (Index row = 0; row < num_rows_; ++row) {
       if (tile_.triangle && first + count <= row + 1) break;
       run_pairs(group, row, first, count, w);
     }
-    add_column_bend(first, count, w);
+    add_bends(group, first);
   }
 
   /// One row image against one pack: forwards, and backwards unless nothing depends on it.
   void run_pairs(Index group, Index row, Index first, Index count, DerivativeWorkspace<T>& w) {
     const simd::Kernels<T>& kernels = simd::kernels<T>();
     LaneSteps forward = tile_.program.view();
-    forward.keeps_haversines = true;
-    const PackOperands<T> pack{
-        tile_.rows.view.rows + row * tile_.rows.view.row_stride,
-        tile_.columns.view.packs + first / kernels.lanes * tile_.columns.view.pack_stride,
-        w.pair.slots.data(), w.pair.scratch.data()};
+    forward.keeps_haversines = forward.keeps_sums = true;
+    const PackOperands<T> pack{tile_.rows.view.rows + row * tile_.rows.view.row_stride,
+                               pack_values(first), w.pair.slots.data(), w.pair.scratch.data()};
     const bool needed = set_seeds(row, first, count, w);
     if (!needed && kernel_.empty()) return;
+    ReverseSteps reverse = program_.view();
+    reverse.forward.keeps_sums = true;
+    reverse.turns = program_.can_turn && kernel_.empty();
+    if (reverse.turns) forward.num_left = 2;
     kernels.forward(forward, pack);
     if (!kernel_.empty()) {
-      const T* result =
-          w.pair.slots.data() + forward.output_slot * forward.slot_stride * kernels.lanes;
+      const T* result = w.pair.slots.data() + forward.output_slot * forward.slot_stride * lanes_;
       std::copy_n(result, count, kernel_.data() + row * num_columns_ + first);
     }
     if (!needed) return;
-    T* row_bend = sums_.rows.data() + (group * num_rows_ + row) * maps_;
-    kernels.gradient(program_.view(),
-                     {pack, w.seeds.data(), w.adjoints.data(), w.group.data(),
-                      raw_.data() + group * program_.num_raw(), w.bend.data(), row_bend});
+    char& has_sums = row_has_sums_[as_size(group * num_rows_ + row)];
+    kernels.gradient(reverse, {.pack = pack,
+                               .seeds = w.seeds.data(),
+                               .adjoints = w.adjoints.data(),
+                               .group = w.group.data(),
+                               .raw = raw_.data() + group * program_.num_raw(),
+                               .column_bend = pack_sums(first),
+                               .row_bend = row_sums(group, row),
+                               .row_bend_first = has_sums == 0});
+    has_sums = 1;
   }
 
   /// ∂L/∂K of every lane; false when all are 0. The mirror image of a pair is the same pair.
@@ -128,51 +130,43 @@ class TileGradient {
     return any;
   }
 
-  void add_column_bend(Index first, Index count, const DerivativeWorkspace<T>& w) {
-    const Index lanes = simd::kernels<T>().lanes;
-    for_each_lane(maps_, count, [&](Range pixels, Index lane) {
-      double* to = sums_.columns.data() + (first + lane) * maps_;
-      const T* from = w.bend.data() + lane;
-      for (Index p = pixels.start; p < pixels.stop; ++p) {
-        to[p] += static_cast<double>(from[p * lanes]);
-      }
-    });
-  }
-
-  /// √xx of an image at every relu, [num_map_pixels].
-  const T* roots(const PreparedBlock<T>& block, Index image) const {
-    return block.view.rows + image * block.view.row_stride + tile_.program.input.num_values();
+  /// Σ adjoint · r √(1−c²) over the pairs of a pack, of every step that reads a relu.
+  void add_bends(Index group, Index first) {
+    const T* roots = pack_values(first) + tile_.program.input.num_values() * lanes_;
+    for (Index i = 0; i < num_steps(); ++i) {
+      const LaneStep& step = program_.steps[as_size(i)].forward;
+      if (!reads_relu(step)) continue;
+      const Index at = step.map_offset * lanes_;
+      bends_[as_size(group * num_steps() + i)] +=
+          dot(pack_sums(first) + at, roots + at, step.input.num_pixels() * lanes_);
+    }
   }
 
   /// In eight chains of additions: one would be as long as their latency.
-  static double dot(const double* a, const T* b, Index count) {
+  static double dot(const T* a, const T* b, Index count) {
     constexpr Index kChains = 8;
     double sums[kChains] = {};
+    const auto product = [&](Index p) {
+      return static_cast<double>(a[p]) * static_cast<double>(b[p]);
+    };
     Index p = 0;
     for (; p + kChains <= count; p += kChains) {
-      for (Index k = 0; k < kChains; ++k) sums[k] += a[p + k] * static_cast<double>(b[p + k]);
+      for (Index k = 0; k < kChains; ++k) sums[k] += product(p + k);
     }
-    for (; p < count; ++p) sums[0] += a[p] * static_cast<double>(b[p]);
+    for (; p < count; ++p) sums[0] += product(p);
     return std::accumulate(sums, sums + kChains, 0.0);
   }
 
-  /// By step: Σ adjoint · r √(1−c²) over the tile's pairs, of steps that read a relu.
-  std::vector<double> bends_of_steps() {
-    const std::size_t num_steps = program_.steps.size();
-    std::vector<double> per_column(as_size(num_columns_) * num_steps, 0.0);
-    executor_.for_each(num_columns_, [&](Index column) {
-      const double* bend = sums_.columns.data() + column * maps_;
-      const T* root = roots(tile_.columns, column);
-      for (std::size_t i = 0; i < num_steps; ++i) {
-        const LaneStep& step = program_.steps[i].forward;
-        if (!reads_relu(step)) continue;
-        per_column[as_size(column) * num_steps + i] =
-            dot(bend + step.map_offset, root + step.map_offset, step.input.num_pixels());
-      }
-    });
-    std::vector<double> sums(num_steps, 0.0);
-    add_rows(sums, per_column, num_columns_);
-    return sums;
+  Index num_steps() const { return static_cast<Index>(program_.steps.size()); }
+  /// Images and variances of the pack that starts with column `first`, [value][lane].
+  const T* pack_values(Index first) const {
+    return tile_.columns.view.packs + first / lanes_ * tile_.columns.view.pack_stride;
+  }
+  /// And its sums, [map pixel][lane].
+  T* pack_sums(Index first) const { return sums_.columns.data() + first * maps_; }
+  /// Those of a row image with the columns of a group, [map pixel].
+  T* row_sums(Index group, Index row) const {
+    return sums_.rows.data() + (group * num_rows_ + row) * maps_;
   }
 
   /// Adds the raw derivatives of the chains of all row images, or of all column images.
@@ -206,19 +200,22 @@ class TileGradient {
 
   /// Σ adjoint · r √(1−c²) of one image over all its pairs in the tile, at some pixels.
   void image_bend(bool rows, Index image, Range pixels, double* to) const {
-    std::fill_n(to, pixels.size(), 0.0);
-    const auto add = [&](const auto* from) {
-      for (Index i = 0; i < pixels.size(); ++i)
-        to[i] += static_cast<double>(from[pixels.start + i]);
+    T sums[kLaneRange] = {};
+    const auto add = [&](const T* from, Index step) {
+      for (Index i = 0; i < pixels.size(); ++i) sums[i] += from[(pixels.start + i) * step];
     };
-    if (rows) {
-      for (Index g = 0; g < num_groups(num_columns_); ++g) {
-        add(sums_.rows.data() + (g * num_rows_ + image) * maps_);
-      }
+    for (Index g = 0; rows && g < num_groups(num_columns_); ++g) {
+      if (row_has_sums_[as_size(g * num_rows_ + image)] != 0) add(row_sums(g, image), 1);
     }
-    if (!rows || tile_.triangle) add(sums_.columns.data() + image * maps_);
-    const T* root = roots(rows ? tile_.rows : tile_.columns, image) + pixels.start;
-    for (Index i = 0; i < pixels.size(); ++i) to[i] *= static_cast<double>(root[i]);
+    if (!rows || tile_.triangle) {
+      const Index lane = image % lanes_;
+      add(pack_sums(image - lane) + lane, lanes_);
+    }
+    const PreparedBlock<T>& block = rows ? tile_.rows : tile_.columns;
+    const T* roots = block.view.rows + image * block.view.row_stride +
+                     tile_.program.input.num_values() + pixels.start;
+    for (Index i = 0; i < pixels.size(); ++i)
+      to[i] = static_cast<double>(sums[i]) * static_cast<double>(roots[i]);
   }
 
   const TileOperands<T>& tile_;
@@ -228,23 +225,42 @@ class TileGradient {
   WorkspacePool<DerivativeWorkspace<T>>& workspaces_;
   BendSums<T>& sums_;
   std::span<T> kernel_;
+  Index lanes_ = simd::kernels<T>().lanes;
   Index maps_, num_rows_, num_columns_;
-  std::vector<double> raw_;  ///< [group, step, kNumRaw]
+  std::vector<double> raw_;         ///< [group, step, kNumRaw]
+  std::vector<double> bends_;       ///< [group, step]
+  std::vector<char> row_has_sums_;  ///< [group, row]: sums_.rows has been written
 };
+
+}  // namespace
+
+namespace {
+
+/// Extents of BendSums.
+struct SumsExtents {
+  Index rows, columns;
+};
+
+template <class T>
+SumsExtents extents_of(const LaneProgram& program, Index tile_size) {
+  const Index maps = program.num_map_pixels, lanes = simd::kernels<T>().lanes;
+  return {num_groups(tile_size) * tile_size * maps, (tile_size + lanes - 1) / lanes * lanes * maps};
+}
 
 }  // namespace
 
 template <class T>
 BendSums<T> allocate_bend_sums(const LaneProgram& program, Index tile_size) {
-  const Index maps = program.num_map_pixels;
-  return {.rows = AlignedBuffer<T>(as_size(num_groups(tile_size) * tile_size * maps)),
-          .columns = AlignedBuffer<double>(as_size(tile_size * maps))};
+  const SumsExtents e = extents_of<T>(program, tile_size);
+  return {.rows = AlignedBuffer<T>(as_size(e.rows)),
+          .columns = AlignedBuffer<T>(as_size(e.columns))};
 }
 
 std::size_t gradient_tile_bytes(const LaneProgram& program, Index tile_size, DataType type) {
-  const Index maps = tile_size * program.num_map_pixels;
-  return as_size(num_groups(tile_size) * maps) * size_in_bytes(type) +
-         as_size(maps + 2 * tile_size * tile_size) * sizeof(double);
+  const SumsExtents e = type == DataType::kFloat32 ? extents_of<float>(program, tile_size)
+                                                   : extents_of<double>(program, tile_size);
+  return as_size(e.rows + e.columns) * size_in_bytes(type) +
+         as_size(2 * tile_size * tile_size) * sizeof(double);
 }
 
 template BendSums<float> allocate_bend_sums(const LaneProgram&, Index);

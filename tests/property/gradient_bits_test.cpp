@@ -34,6 +34,12 @@ constexpr const char* kWithoutMixture = R"({"layers": [
   {"type": "relu"}, {"type": "conv2d", "kernel_size": 3, "stride": 2, "var_weight": 1.7},
   {"type": "relu"}, {"type": "conv2d", "kernel_size": 3, "padding": 0, "var_bias": 0.2}]})";
 
+/// Without K the gradient of this never stores its last relu.
+constexpr const char* kLayers = R"({"layers": [
+  {"type": "conv2d", "kernel_size": 3, "var_weight": 2, "var_bias": 0.3}, {"type": "relu"},
+  {"type": "conv2d", "kernel_size": 3, "var_weight": 1.7, "var_bias": 0.2}, {"type": "relu"},
+  {"type": "conv2d", "kernel_size": 6, "padding": 0, "var_weight": 1.5, "var_bias": 0.1}]})";
+
 constexpr ImageShape kShape{.channels = 1, .height = 6, .width = 6};
 
 /// Every tile's gradient, in the order of arrival.
@@ -164,19 +170,21 @@ TEST_CASE("K comes along with a gradient with the bits that it has alone, and ch
     std::vector<double> values(matrix.num_entries(), 0.0);
     values[3] = 1;
     for (const DataType type : kDataTypes) {
-      TileRun alone(matrix, values, 16, type), together(matrix, values, 16, type),
-          kernel(matrix, values, 16, type);
       // A mixture's branches stay apart on a tape: K then is another sum of the same terms.
-      for (TileRun* run : {&alone, &together, &kernel}) {
-        run->program = program_of(kWithoutMixture, kShape);
+      for (const char* network : {kWithoutMixture, kLayers}) {
+        TileRun alone(matrix, values, 16, type), together(matrix, values, 16, type),
+            kernel(matrix, values, 16, type);
+        for (TileRun* run : {&alone, &together, &kernel}) {
+          run->program = program_of(network, kShape);
+        }
+        together.request.with_kernel = true;
+        kernel.request.with_kernel = true;
+        kernel.request.derivative = Derivative::kNone;
+        const Recorder without = alone.run(), with = together.run(), only_kernel = kernel.run();
+        CHECK(with.gradients == without.gradients);
+        CHECK(with.kernels == only_kernel.kernels);
+        for (const auto& entries : without.kernels) CHECK(entries.empty());
       }
-      together.request.with_kernel = true;
-      kernel.request.with_kernel = true;
-      kernel.request.derivative = Derivative::kNone;
-      const Recorder without = alone.run(), with = together.run(), only_kernel = kernel.run();
-      CHECK(with.gradients == without.gradients);
-      CHECK(with.kernels == only_kernel.kernels);
-      for (const auto& entries : without.kernels) CHECK(entries.empty());
     }
   }
 }

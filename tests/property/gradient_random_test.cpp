@@ -2,6 +2,7 @@
 // within the bound that tests/support/derivative_bound.hpp carries through each network, against
 // each other, and against central differences of K.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -37,6 +38,21 @@ Case random_matrix(std::uint64_t seed) {
         MatrixImages::cross(std::move(rows), random_images(2 * seed + 1, random.shape, 5));
   }
   return result;
+}
+
+/// Three layers of `kernel_size` and one over the whole map, on square images.
+Case layers_on(Index size, Index kernel_size) {
+  const std::string layer = fmt::format(
+      R"({{"type": "conv2d", "kernel_size": {}, "var_weight": 1.8, "var_bias": 0.2}},
+         {{"type": "relu"}},)",
+      kernel_size);
+  const std::string json = fmt::format(
+      R"({{"layers": [{}{}{}{{"type": "conv2d", "kernel_size": {}, "padding": 0,
+         "var_weight": 1.5, "var_bias": 0.1}}]}})",
+      layer, layer, layer, size);
+  const ImageShape shape{.channels = 1, .height = size, .width = size};
+  const auto seed = static_cast<std::uint64_t>(100 * size + kernel_size);
+  return {program_of(json, shape), MatrixImages::square(random_images(seed, shape, 3))};
 }
 
 /// Bounds of a whole matrix, [P, N, M].
@@ -128,6 +144,26 @@ TEST_CASE("jacobians and gradients of random nested networks agree with the refe
     }
   }
   MESSAGE("largest part of the bound used: float32 " << used[0] << ", float64 " << used[1]);
+}
+
+TEST_CASE(
+    "derivatives of wide maps, whose rows are summed in two parts, agree with the reference") {
+  for (const Index size : {23, 24, 26, 33}) {
+    for (const Index kernel_size : {2, 3, 4, 5, 7}) {
+      CAPTURE(size);
+      CAPTURE(kernel_size);
+      const Case matrix = layers_on(size, kernel_size);
+      const auto expected = reference_jacobian(matrix.program, matrix.images);
+      const auto upstream = random_numbers(8000, matrix.images.num_entries());
+      for (const DataType type : kDataTypes) {
+        CAPTURE(name_of(type));
+        const DerivativeBound bound = bounds_of(matrix, type);
+        check_all(lane_jacobian(matrix.program, matrix.images, {type}), expected, bound.error);
+        check_all(lane_gradient(matrix.program, matrix.images, upstream, {type}),
+                  contract(upstream, expected).sum, gradient_bounds(upstream, bound, type));
+      }
+    }
+  }
 }
 
 TEST_CASE(

@@ -76,13 +76,15 @@ class HandReverse {
     std::fill_n(w.adjoints.data(), w.adjoints.size(), T(1));
     std::vector<double> raw(as_size(reverse_.num_raw()));
     std::vector<T> row_bend(as_size(num_pixels_));
+    AlignedBuffer<T> bend(as_size(num_pixels_ * lanes()));
+    std::fill_n(bend.data(), bend.size(), T(0));
     simd::kernels<T>().gradient(
         reverse_.view(), {pack, w.seeds.data(), w.adjoints.data(), w.group.data(), raw.data(),
-                          w.bend.data(), row_bend.data()});
+                          bend.data(), row_bend.data(), true});
     const T* slope =
         w.adjoints.data() + reverse_.steps[0].source_adjoint * forward_.slot_pixels * lanes();
     const auto size = static_cast<std::ptrdiff_t>(count);
-    return {{slope, slope + size}, {w.bend.data(), w.bend.data() + size}};
+    return {{slope, slope + size}, {bend.data(), bend.data() + size}};
   }
 
  private:

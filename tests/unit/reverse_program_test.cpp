@@ -145,6 +145,20 @@ TEST_CASE("a tape holds haversines of maps that one relu alone reads and that ar
   CHECK(num_from_haversines(Reversed(with_weight("0")).reverse) == 1);
 }
 
+TEST_CASE("a gradient turns at a last relu whose window is the whole map, and ends at the first") {
+  const Reversed convnet(preset("convnet-gp"));
+  CHECK(convnet.reverse.can_turn);
+  for (std::size_t i = 0; i < convnet.reverse.steps.size(); ++i) {
+    CHECK(convnet.reverse.steps[i].ends == (i == 6));  // the one in front of the images' step
+  }
+  // The last relu is that of a sum; a first layer without a relu has none to end at.
+  CHECK_FALSE(Reversed(preset("resnet32-gp")).reverse.can_turn);
+  const Reversed plain(small(R"({"layers": [{"type": "conv2d", "kernel_size": 3},
+    {"type": "conv2d", "kernel_size": 4, "padding": 0}]})"));
+  CHECK_FALSE(plain.reverse.can_turn);
+  for (const ReverseStep& step : plain.reverse.steps) CHECK_FALSE(step.ends);
+}
+
 TEST_CASE("residual-cnn-gp: the sum's adjoint is the identity's, and the branch's is added to it") {
   const Reversed r(preset("residual-cnn-gp"));
   check_slots(r.reverse);
