@@ -30,33 +30,61 @@ struct AdjointMap {
   }
 };
 
-// Where the adjoint that a step makes goes: to its map, or into rows of the step that runs next, or
-// both; or only its sum is asked for.
+// Where the adjoint that a step makes goes.
+enum class AdjointWay {
+  kRows,        // into rows of the step that runs next, which nobody else reads
+  kRowsAndMap,  // the same, with what its map holds already, or it stays in its map, too
+  kMap,
+  kSum,  // only its sum is asked for
+};
+
 template <class D>
 struct AdjointTarget {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
   D d;
   AdjointMap<D> adjoint;
+  AdjointWay way;
   const NextSums<D>* next;  // or nullptr
   T* origin;                // its Origin of the part at hand
-  bool stays;               // it goes to its map, too
+  bool stays;               // kRowsAndMap: it goes to its map, too
   mutable V sum;            // Σ of what does not go to the map alone
 
   // Where pixels of column x from row y on go in the buffer of `next`.
   HWY_INLINE T* RowsAt(Index y, Index x) const { return NextSums<D>::At(origin, y, x); }
-  // to: RowsAt of this pixel
-  HWY_INLINE void Put(Index pixel, T* to, V value) const {
-    const Index at = pixel * static_cast<Index>(hn::Lanes(d));
-    if (next == nullptr && adjoint.map != nullptr) return adjoint.Put(d, at, value);
-    if (next == nullptr) {
-      sum = hn::Add(sum, value);
+  // Pixels first, first + 1, … of a column, as many as its `rows`. to: RowsAt of the first.
+  template <int N>
+  HWY_INLINE void Put(Index first, Index rows, T* to, const V (&values)[N]) const {
+    const Index n = static_cast<Index>(hn::Lanes(d));
+    if (HWY_LIKELY(way == AdjointWay::kRows)) {
+      GRAMTILE_EACH(k) {
+        if (k < rows) hn::Store(values[k], d, to + k * n);
+      }
+      return AddToSum(rows, values);
+    }
+    V all[N];
+    GRAMTILE_EACH(k) all[k] = values[k];
+    GRAMTILE_EACH(k) {
+      T* const map = adjoint.map + (first + k) * n;
+      if (k >= rows) continue;
+      if (way == AdjointWay::kMap) adjoint.Put(d, (first + k) * n, all[k]);
+      if (way != AdjointWay::kRowsAndMap) continue;
+      if (!adjoint.first) all[k] = hn::Add(all[k], hn::Load(d, map));
+      if (stays) hn::Store(all[k], d, map);
+      hn::Store(all[k], d, to + k * n);
+    }
+    if (way != AdjointWay::kMap) AddToSum(rows, all);
+  }
+  template <int N>
+  HWY_INLINE void AddToSum(Index rows, const V (&values)[N]) const {
+    if (N == 4 && rows >= N) {
+      sum = hn::Add(
+          sum, hn::Add(hn::Add(values[0], values[1 % N]), hn::Add(values[2 % N], values[3 % N])));
       return;
     }
-    if (!adjoint.first) value = hn::Add(value, hn::Load(d, adjoint.map + at));
-    if (stays) hn::Store(value, d, adjoint.map + at);
-    sum = hn::Add(sum, value);
-    hn::Store(value, d, to);
+    GRAMTILE_EACH(k) {
+      if (k < rows) sum = hn::Add(sum, values[k]);
+    }
   }
   HWY_INLINE void Rows(Index y, Index rows) const {
     if (next != nullptr) next->Rows(y, rows);
@@ -86,14 +114,22 @@ template <class D>
 HWY_INLINE AdjointTarget<D> TargetOf(D d, const ReverseStep& step, const ReverseStep* next,
                                      Index stride, hn::TFromD<D>* adjoints,
                                      const NextSums<D>& sums) {
-  const bool fused = SumsForNext(next);
-  return {d,
-          {step.source_adjoint == kNoSlot ? nullptr : adjoints + step.source_adjoint * stride,
-           step.source_first},
-          fused ? &sums : nullptr,
-          fused ? sums.Origin(0) : nullptr,
-          fused && next->adjoint_stays,
-          hn::Zero(d)};
+  AdjointTarget<D> target{
+      d,
+      {step.source_adjoint == kNoSlot ? nullptr : adjoints + step.source_adjoint * stride,
+       step.source_first},
+      step.source_adjoint == kNoSlot ? AdjointWay::kSum : AdjointWay::kMap,
+      nullptr,
+      nullptr,
+      false,
+      hn::Zero(d)};
+  if (!SumsForNext(next)) return target;
+  target.next = &sums;
+  target.origin = sums.Origin(0);
+  target.stays = next->adjoint_stays;
+  const bool rows_alone = step.source_first && !target.stays;
+  target.way = rows_alone ? AdjointWay::kRows : AdjointWay::kRowsAndMap;
+  return target;
 }
 
 // Source is a plain map or the images' product (`Source::At`): weight · T, and Σ source · T.
@@ -200,9 +236,7 @@ struct ReluAdjoint {
     GRAMTILE_EACH(k) a[k] = hn::Mul(a[k], hn::Set(d, weight.factor));
     MultiplyByDerivative<kNonneg>(d, u, xy, a, sine);
     if constexpr (!kHaversines) ApplyRest(first, rows, xy, a, sine);
-    GRAMTILE_EACH(k) {
-      if (k < rows) target.Put(first + k, to + k * n, a[k]);
-    }
+    target.Put(first, rows, to, a);
     GRAMTILE_EACH(k) {
       if (k >= rows) continue;
       const Index i = first + k, at = i * n;
@@ -504,7 +538,7 @@ class ReversePairStep {
                               const AdjointRows<D>& rows) const {
     const NextSums<D> none = NextSumsOf(d_, program_, step, nullptr, b_.pack.scratch);
     auto adjoint = AdjointOf<kNonneg, true>(step, nullptr, none);
-    adjoint.target.adjoint.map = nullptr;
+    adjoint.target.way = AdjointWay::kSum;
     const ReluEnd<kNonneg, D> consumer{
         d_, AffineOf(next.forward), adjoint, {hn::Zero(d_), hn::Zero(d_)}};
     Transposed(d_, step, program_.forward.row_vectors, b_.pack.scratch, rows, consumer);

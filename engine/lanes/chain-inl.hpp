@@ -54,6 +54,24 @@ struct ColumnRoots {
   }
 };
 
+// The variances of a pack of images by themselves behind a relu. Bends are sums over their pairs of
+// adjoint · bend / √xx.
+template <class D>
+struct ImageRoots {
+  using T = hn::TFromD<D>;
+  D d;
+  const T *root, *inverse;
+  HWY_INLINE hn::Vec<D> Xx(Index i) const {
+    const auto s = hn::Load(d, root + i * static_cast<Index>(hn::Lanes(d)));
+    return hn::Mul(s, s);
+  }
+  HWY_INLINE hn::Vec<D> AddBend(Index i, hn::Vec<D> b, hn::Vec<D> a) const {
+    const auto factor = hn::Mul(hn::Load(d, inverse + i * static_cast<Index>(hn::Lanes(d))),
+                                hn::Set(d, static_cast<T>(kInverseTwoPi)));
+    return hn::MulAdd(b, factor, a);
+  }
+};
+
 // A plain map of the row image, from the extended variance stack.
 template <class D>
 struct RowMap {
@@ -63,8 +81,7 @@ struct RowMap {
   HWY_INLINE hn::Vec<D> AddBend(Index, hn::Vec<D>, hn::Vec<D> a) const { return a; }
 };
 
-// A map of the pack: of column images; or of the images of a variance tape, whose bends are adjoint
-// · bend.
+// A plain map of the pack.
 template <class D>
 struct VectorMap {
   D d;
@@ -72,11 +89,7 @@ struct VectorMap {
   HWY_INLINE hn::Vec<D> Xx(Index i) const {
     return hn::Load(d, map + i * static_cast<Index>(hn::Lanes(d)));
   }
-  HWY_INLINE hn::Vec<D> AddBend(Index i, hn::Vec<D> b, hn::Vec<D> a) const {
-    const auto xx = Xx(i);
-    const auto inverse = hn::Div(hn::Set(d, static_cast<hn::TFromD<D>>(kInverseTwoPi)), xx);
-    return hn::MulAdd(b, hn::IfThenElse(hn::Gt(xx, hn::Zero(d)), inverse, hn::Zero(d)), a);
-  }
+  HWY_INLINE hn::Vec<D> AddBend(Index, hn::Vec<D>, hn::Vec<D> a) const { return a; }
 };
 
 // mean over channels of x², of the row image or of the pack.
@@ -116,17 +129,17 @@ struct ChainAdjoint {
   template <int G>
   HWY_INLINE void Column(Index y, Index x, Index rows, const V (&sums)[G]) const {
     const Index n = static_cast<Index>(hn::Lanes(d)), first = FirstPixel<G>(shape, y, x);
-    T* const to = target.RowsAt(y, x);
+    V a[G];
     HWY_UNROLL(4)
     for (int k = 0; k < G; ++k) {
-      if (k >= rows) continue;
-      const Index pixel = first + k;
-      if (kWeightSum) weight_sum = hn::MulAdd(variance.Xx(pixel), sums[k], weight_sum);
-      if (is_image) continue;
-      V a = hn::Mul(sums[k], hn::Set(d, weight));
-      if (bend != nullptr) a = variance.AddBend(pixel, hn::Load(d, bend + pixel * n), a);
-      target.Put(pixel, to + k * n, a);
+      const Index pixel = first + (k < rows ? k : 0);
+      if (kWeightSum && k < rows) {
+        weight_sum = hn::MulAdd(variance.Xx(pixel), sums[k], weight_sum);
+      }
+      a[k] = hn::Mul(sums[k], hn::Set(d, weight));
+      if (bend != nullptr) a[k] = variance.AddBend(pixel, hn::Load(d, bend + pixel * n), a[k]);
     }
+    if (!is_image) target.Put(first, rows, target.RowsAt(y, x), a);
   }
   HWY_INLINE void Rows(Index y, Index rows) const { target.Rows(y, rows); }
   HWY_INLINE Index Split() const { return target.Split(); }
@@ -263,31 +276,35 @@ void RunJacobian(D d, const ReverseSteps& program, const JacobianOperands<hn::TF
   CompleteWeightSums(d, program, o.raw);
 }
 
-// The chain of a pack of images, from their own tape.
+// The chain of a pack of images. It needs no tape but their variance stacks.
 template <class D>
-void RunChain(D d, const ReverseSteps& program, const ChainOperands& o) {
+void RunChain(D d, const ReverseSteps& program, const ChainOperands<hn::TFromD<D>>& o) {
+  using T = hn::TFromD<D>;
   const LaneSteps& f = program.forward;
   const Index n = static_cast<Index>(hn::Lanes(d)), stride = f.slot_stride * n;
+  const T* const roots = o.pack + f.channels * f.num_pixels * n;
+  const T* const inverses = roots + f.num_map_pixels * n;
+  const T* const extra = inverses + f.num_map_pixels * n;
   hn::Store(hn::Load(d, o.seeds), d, o.adjoints + program.seed_adjoint * stride);
   hn::Vec<D> bias = hn::Zero(d);
   for (Index i = 0; i < program.num_steps; ++i) {
     const ReverseStep& step = program.steps[i];
     const ReverseStep* const next = i + 1 < program.num_steps ? &program.steps[i + 1] : nullptr;
-    double* raw = o.raw + i * kNumRaw * n;
+    T* const raw = o.raw + i * kNumRaw * n;
     for (int kind = 0; kind < kNumRaw; ++kind) hn::Store(hn::Zero(d), d, raw + kind * n);
-    const Index addend_slot = HWY_MAX(step.forward.addend_slot, Index{0});
-    const VectorMap<D> addend{d, o.slots + addend_slot * stride};
-    const auto run = [&](const auto& variance, const double* bend) HWY_ATTR {
+    const VectorMap<D> addend{d, extra + step.addend_variance * n};
+    const auto run = [&](const auto& variance, const T* bend) HWY_ATTR {
       ReverseChainStep<true>(d, program, step, next, variance, addend,
                              {o.adjoints, o.scratch, bend, raw}, bias);
     };
     if (step.forward.source == RowSource::kImages) {
-      run(SquaredImage<D, false>{d, o.images, f.num_pixels, f.channels}, nullptr);
-      continue;
+      run(SquaredImage<D, false>{d, o.pack, f.num_pixels, f.channels}, nullptr);
+    } else if (!reads_relu(step.forward)) {
+      run(VectorMap<D>{d, extra + step.source_variance * n}, nullptr);
+    } else {
+      const Index at = step.forward.map_offset * n;
+      run(ImageRoots<D>{d, roots + at, inverses + at}, o.bend != nullptr ? o.bend + at : nullptr);
     }
-    const bool bends = reads_relu(step.forward) && o.bend != nullptr;
-    run(VectorMap<D>{d, o.slots + step.forward.input_slot * stride},
-        bends ? o.bend + step.forward.map_offset * n : nullptr);
   }
 }
 

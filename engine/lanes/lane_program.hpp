@@ -18,7 +18,7 @@ struct DerivativeTerm {
   double coefficient = 0;
 };
 
-/// A plain map whose xx jacobians need: where it is after a variance pass and where it goes.
+/// A plain map whose xx derivatives need: where it is after a variance pass and where it goes.
 struct ExtraMap {
   Index slot = 0;
   Index offset = 0;  ///< first pixel among the extra maps of a variance stack

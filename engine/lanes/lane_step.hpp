@@ -104,7 +104,7 @@ struct LaneSteps {
   Index channels = 0;
   Index num_pixels = 0;           ///< of the input image
   Index num_map_pixels = 0;       ///< of all relus together: extent of a variance stack
-  Index num_extra_pixels = 0;     ///< of maps that jacobians need beside the relus
+  Index num_extra_pixels = 0;     ///< of maps that derivatives need beside the relus
   Index slot_stride = 0;          ///< between slots [vectors]
   Index row_vectors = 0;          ///< extent of a row buffer [vectors]
   bool keeps_haversines = false;  ///< on the tape, where they suffice: for gradients

@@ -29,8 +29,8 @@ constexpr bool kMergesLanes = HWY_TARGET <= HWY_AVX3 && sizeof(hn::TFromD<D>) ==
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V MergeLanes(D, const V (&vectors)[4]) {
   const auto halves = [](V a, V b) HWY_ATTR {  // 256 bits of a, 256 bits of b
-    return V{_mm512_add_ps(_mm512_shuffle_f32x4(a.raw, b.raw, 0x44),
-                           _mm512_shuffle_f32x4(a.raw, b.raw, 0xEE))};
+    return V{_mm512_add_ps(_mm512_mask_blend_ps(0xFF00, a.raw, b.raw),
+                           _mm512_shuffle_f32x4(a.raw, b.raw, 0x4E))};
   };
   const V a = halves(vectors[0], vectors[1]), b = halves(vectors[2], vectors[3]);
   return V{_mm512_add_ps(_mm512_shuffle_f32x4(a.raw, b.raw, 0x88),

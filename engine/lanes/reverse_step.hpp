@@ -29,7 +29,7 @@ struct ReverseStep {
   /// The output's adjoint is the addend's as well, as it is: its map stays, and no addend_adjoint.
   bool adjoint_stays = false;
   /// Pixels in the extended variance stack where xx of the source, and of the addend, stand; they
-  /// are there for jacobians, where the source is a plain map. kNoSlot otherwise.
+  /// are there where the source is a plain map. kNoSlot otherwise.
   Index source_variance = kNoSlot;
   Index addend_variance = kNoSlot;
   /// T is a window sum of the output's adjoint, with this geometry.
@@ -82,14 +82,14 @@ struct JacobianOperands {
 };
 
 /// Buffers of one pack of images on its way back through their variances.
+template <class T>
 struct ChainOperands {
-  const double* images;  ///< [channels · num_pixels][lane]
-  const double* slots;   ///< tape of the variance pass
-  const double* seeds;   ///< [lane] adjoint of K(x, x)
-  const double* bend;    ///< [num_map_pixels][lane], or nullptr: what the pairs add at every relu
-  double* adjoints;
-  double* scratch;
-  double* raw;  ///< [step][kNumRaw][lane], output
+  const T* pack;   ///< one pack of a LaneBlock
+  const T* seeds;  ///< [lane] adjoint of K(x, x)
+  const T* bend;   ///< [num_map_pixels][lane], or nullptr: Σ adjoint · bend / √xx of the pairs
+  T* adjoints;
+  T* scratch;
+  T* raw;  ///< [step][kNumRaw][lane], output
 };
 
 }  // namespace gramtile

@@ -20,12 +20,11 @@ struct DerivativeWorkspace {
   DerivativeWorkspace(const ReverseProgram& program, bool jacobian);
   static std::size_t bytes(const ReverseProgram& program, bool jacobian);
 
-  LaneWorkspace<T> pair;           ///< tape
-  LaneWorkspace<double> variance;  ///< tape of a pack of images
-  AlignedBuffer<T> adjoints;       ///< jacobian: three sets
-  AlignedBuffer<T> side_scratch;   ///< jacobian: two, each as pair.scratch
-  AlignedBuffer<T> group, bend, raw, seeds;
-  AlignedBuffer<double> chain_adjoints, chain_raw, chain_seeds, chain_images, chain_bend, variances;
+  LaneWorkspace<T> pair;          ///< tape
+  AlignedBuffer<T> adjoints;      ///< jacobian: three sets
+  AlignedBuffer<T> side_scratch;  ///< jacobian: two, each as pair.scratch
+  AlignedBuffer<T> bend;          ///< gradient: of a pack of images; jacobian: of a relu's pairs
+  AlignedBuffer<T> group, raw, seeds;
 };
 
 /// ∂L/∂K of one tile. `direct` [rows, columns] always; `mirrored` [columns, rows], ∂L/∂K at the

@@ -4,7 +4,6 @@
 
 #include "engine/lanes/lane_ranges.hpp"
 #include "engine/lanes/weight_sums.hpp"
-#include "engine/schedule/image_chain.hpp"
 #include "engine/schedule/tile_derivative.hpp"
 #include "engine/simd/kernels.hpp"
 
@@ -171,51 +170,54 @@ class TileGradient {
 
   /// Adds the raw derivatives of the chains of all row images, or of all column images.
   void add_chains(std::vector<double>& raw, bool rows) {
-    const PreparedBlock<T>& block = rows ? tile_.rows : tile_.columns;
-    const Index n = block.examples.size(), lanes = chain_lanes(), packs = (n + lanes - 1) / lanes;
+    const Index n = (rows ? tile_.rows : tile_.columns).examples.size(), packs = num_packs<T>(n);
     std::vector<double> per_pack(as_size(packs * program_.num_raw()), 0.0);
     executor_.for_each(packs, [&](Index pack) {
       auto workspace = workspaces_.borrow();
-      const Index first = pack * lanes, count = std::min(lanes, n - first);
-      run_chain(block, rows, first, count, *workspace);
+      const Index first = pack * lanes_, count = std::min(lanes_, n - first);
+      run_chain(rows, first, count, *workspace);
       for (Index k = 0; k < program_.num_raw(); ++k) {
-        double& to = per_pack[as_size(pack * program_.num_raw() + k)];
-        for (Index lane = 0; lane < count; ++lane)
-          to += (*workspace).chain_raw[as_size(k * lanes + lane)];
+        const T* const lane_sums = (*workspace).raw.data() + k * lanes_;
+        per_pack[as_size(pack * program_.num_raw() + k)] =
+            std::accumulate(lane_sums, lane_sums + count, 0.0);
       }
     });
     add_rows(raw, per_pack, packs);
   }
 
-  void run_chain(const PreparedBlock<T>& block, bool rows, Index first, Index count,
-                 DerivativeWorkspace<T>& w) {
-    std::vector<double> seeds(as_size(count), 0.0);
+  void run_chain(bool rows, Index first, Index count, DerivativeWorkspace<T>& w) const {
+    const LaneBlock<T>& block = (rows ? tile_.rows : tile_.columns).view;
+    std::fill_n(w.seeds.data(), lanes_, T(0));
     for (Index i = 0; i < count && tile_.triangle; ++i) {
-      seeds[as_size(i)] = upstream_.direct[as_size((first + i) * num_columns_ + first + i)];
+      const double seed = upstream_.direct[as_size((first + i) * num_columns_ + first + i)];
+      w.seeds[as_size(i)] = static_cast<T>(seed);
     }
-    run_image_chain(
-        block, program_, first, count, seeds,
-        [&](Index i, Range pixels, double* to) { image_bend(rows, first + i, pixels, to); }, w);
+    if (rows) gather_row_sums(first, count, w.bend.data());
+    simd::kernels<T>().chain(program_.view(),
+                             {.pack = block.packs + first / lanes_ * block.pack_stride,
+                              .seeds = w.seeds.data(),
+                              .bend = rows ? w.bend.data() : pack_sums(first),
+                              .adjoints = w.adjoints.data(),
+                              .scratch = w.pair.scratch.data(),
+                              .raw = w.raw.data()});
   }
 
-  /// Σ adjoint · r √(1−c²) of one image over all its pairs in the tile, at some pixels.
-  void image_bend(bool rows, Index image, Range pixels, double* to) const {
-    T sums[kLaneRange] = {};
-    const auto add = [&](const T* from, Index step) {
-      for (Index i = 0; i < pixels.size(); ++i) sums[i] += from[(pixels.start + i) * step];
-    };
-    for (Index g = 0; rows && g < num_groups(num_columns_); ++g) {
-      if (row_has_sums_[as_size(g * num_rows_ + image)] != 0) add(row_sums(g, image), 1);
-    }
-    if (!rows || tile_.triangle) {
-      const Index lane = image % lanes_;
-      add(pack_sums(image - lane) + lane, lanes_);
-    }
-    const PreparedBlock<T>& block = rows ? tile_.rows : tile_.columns;
-    const T* roots = block.view.rows + image * block.view.row_stride +
-                     tile_.program.input.num_values() + pixels.start;
-    for (Index i = 0; i < pixels.size(); ++i)
-      to[i] = static_cast<double>(sums[i]) * static_cast<double>(roots[i]);
+  /// The sums of a pack of row images, [map pixel][lane]: over all groups, and in a triangle with
+  /// what the same images have as columns.
+  void gather_row_sums(Index first, Index count, T* to) const {
+    for_each_lane(maps_, count, [&](Range pixels, Index lane) {
+      T sums[kLaneRange] = {};
+      for (Index g = 0; g < num_groups(num_columns_); ++g) {
+        if (row_has_sums_[as_size(g * num_rows_ + first + lane)] == 0) continue;
+        const T* from = row_sums(g, first + lane) + pixels.start;
+        for (Index i = 0; i < pixels.size(); ++i) sums[i] += from[i];
+      }
+      const T* as_columns = pack_sums(first);
+      for (Index i = 0; i < pixels.size(); ++i) {
+        const Index at = (pixels.start + i) * lanes_ + lane;
+        to[at] = tile_.triangle ? sums[i] + as_columns[at] : sums[i];
+      }
+    });
   }
 
   const TileOperands<T>& tile_;

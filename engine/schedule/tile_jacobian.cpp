@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "engine/schedule/image_chain.hpp"
 #include "engine/schedule/tile_derivative.hpp"
 #include "engine/simd/kernels.hpp"
 
@@ -60,15 +59,22 @@ void compute_diagonal_jacobian(const PreparedBlock<T>& block, const ReverseProgr
                                Executor& executor,
                                WorkspacePool<DerivativeWorkspace<T>>& workspaces,
                                std::span<T> jacobian) {
-  const Index n = block.examples.size(), lanes = chain_lanes();
-  executor.for_each((n + lanes - 1) / lanes, [&](Index pack) {
+  const Index n = block.examples.size(), lanes = simd::kernels<T>().lanes;
+  executor.for_each(num_packs<T>(n), [&](Index pack) {
     auto workspace = workspaces.borrow();
     const Index first = pack * lanes, count = std::min(lanes, n - first);
-    const std::vector<double> seeds(as_size(count), 1.0);
-    run_image_chain(block, program, first, count, seeds, NoBends{}, *workspace);
+    DerivativeWorkspace<T>& w = *workspace;
+    std::fill_n(w.seeds.data(), lanes, T(1));
+    simd::kernels<T>().chain(program.view(),
+                             {.pack = block.view.packs + pack * block.view.pack_stride,
+                              .seeds = w.seeds.data(),
+                              .bend = nullptr,
+                              .adjoints = w.adjoints.data(),
+                              .scratch = w.pair.scratch.data(),
+                              .raw = w.raw.data()});
     std::vector<double> derivatives(as_size(program.num_parameters));
     for (Index lane = 0; lane < count; ++lane) {
-      derivatives_of_lane(program, (*workspace).chain_raw.data(), lanes, lane, derivatives);
+      derivatives_of_lane(program, w.raw.data(), lanes, lane, derivatives);
       for (std::size_t p = 0; p < derivatives.size(); ++p) {
         jacobian[p * as_size(n) + as_size(first + lane)] = static_cast<T>(derivatives[p]);
       }

@@ -40,7 +40,10 @@ void JacobianFloat(const ReverseSteps& program, const JacobianOperands<float>& p
 void JacobianDouble(const ReverseSteps& program, const JacobianOperands<double>& pack) {
   RunJacobian(hn::ScalableTag<double>(), program, pack);
 }
-void Chain(const ReverseSteps& program, const ChainOperands& pack) {
+void ChainFloat(const ReverseSteps& program, const ChainOperands<float>& pack) {
+  RunChain(hn::ScalableTag<float>(), program, pack);
+}
+void ChainDouble(const ReverseSteps& program, const ChainOperands<double>& pack) {
   RunChain(hn::ScalableTag<double>(), program, pack);
 }
 void Variances(const LaneSteps& program, const VarianceOperands& pack) {
@@ -50,12 +53,11 @@ void Variances(const LaneSteps& program, const VarianceOperands& pack) {
 }  // namespace
 
 simd::KernelTable Table() {
-  return {
-      .float32 = {static_cast<Index>(hn::Lanes(hn::ScalableTag<float>())), &ForwardFloat,
-                  &GradientFloat, &JacobianFloat},
-      .float64 = {static_cast<Index>(hn::Lanes(hn::ScalableTag<double>())), &ForwardDouble,
-                  &GradientDouble, &JacobianDouble},
-      .variances = {static_cast<Index>(hn::Lanes(hn::ScalableTag<double>())), &Variances, &Chain}};
+  return {.float32 = {static_cast<Index>(hn::Lanes(hn::ScalableTag<float>())), &ForwardFloat,
+                      &GradientFloat, &JacobianFloat, &ChainFloat},
+          .float64 = {static_cast<Index>(hn::Lanes(hn::ScalableTag<double>())), &ForwardDouble,
+                      &GradientDouble, &JacobianDouble, &ChainDouble},
+          .variances = {static_cast<Index>(hn::Lanes(hn::ScalableTag<double>())), &Variances}};
 }
 
 }  // namespace HWY_NAMESPACE

@@ -19,14 +19,14 @@ struct Kernels {
   void (*gradient)(const ReverseSteps& program, const GradientOperands<T>& pack);
   /// The same, every pair by itself.
   void (*jacobian)(const ReverseSteps& program, const JacobianOperands<T>& pack);
+  /// The chain of variances of a pack of images backwards.
+  void (*chain)(const ReverseSteps& program, const ChainOperands<T>& pack);
 };
 
 /// Variances are always computed in double.
 struct VarianceKernels {
   Index lanes;
   void (*run)(const LaneSteps& program, const VarianceOperands& pack);
-  /// The chain of variances backwards, on the tape that `run` left in the slots.
-  void (*chain)(const ReverseSteps& program, const ChainOperands& pack);
 };
 
 template <class T>

@@ -258,10 +258,7 @@ std::size_t allocated(const DerivativeWorkspace<T>& w) {
   const std::size_t pair = w.pair.slots.size() + w.pair.scratch.size() + w.adjoints.size() +
                            w.side_scratch.size() + w.group.size() + w.bend.size() + w.raw.size() +
                            w.seeds.size();
-  const std::size_t chain = w.variance.slots.size() + w.variance.scratch.size() +
-                            w.chain_adjoints.size() + w.chain_raw.size() + w.chain_seeds.size() +
-                            w.chain_images.size() + w.chain_bend.size() + w.variances.size();
-  return pair * sizeof(T) + chain * sizeof(double);
+  return pair * sizeof(T);
 }
 
 TEST_CASE("a derivative workspace takes the bytes that the memory plan counts") {
