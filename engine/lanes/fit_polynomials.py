@@ -8,7 +8,7 @@ Remez exchange in 60 digits. `relative` keeps the error small against the functi
 against kappa(c), c >= 0, where g's part of the sum is h / kappa <= 1; `slope` against 1 - acos(c)/pi.
 
 As printed: fit_polynomials.py g:kappa:4 g:kappa:11:adapted g:relative:6 g:relative:13 \
-                               q:slope:7 q:slope:14 q:relative:7 q:relative:14
+                               q:slope:6 q:slope:14 q:relative:7 q:relative:14
             fit_polynomials.py table   (relu_table.hpp)
 """
 import struct

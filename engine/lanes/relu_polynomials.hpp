@@ -41,12 +41,13 @@ inline constexpr double kReluDouble[] = {
     0.000013534441710816044439, -0.000013498083906923663364, 0.000010002458239800835821,
     -4.1851878228475839622e-6,  8.7907447583732865932e-7};
 
-/// q, acos|c|/π = √(1−c²) q(t), for c ≥ 0: largest error relative to 1 − acos(c)/π, 1.9e-7 (float)
-/// and 6.2e-13 (double).
-inline constexpr double kAngleNonnegFloat[] = {0.31830786103283354814,   0.10618975235580336039,
-                                               0.041350606757517458088,  0.024358734019089037752,
-                                               -0.010174941497083899887, 0.033391240635139464431,
-                                               -0.024034695350510706206, 0.010611348711178708564};
+/// q, acos|c|/π = √(1−c²) q(t), for c ≥ 0: largest error relative to 1 − acos(c)/π, 1.2e-6 (float)
+/// and 6.2e-13 (double). Float's is for a gradient asked to be within 2e-5: 1.9e-7 would cost it
+/// one operation in 45 more (docs/performance.md).
+inline constexpr double kAngleNonnegFloat[] = {0.31832082204623504577,  0.10574420142014036907,
+                                               0.045895169712216083456, 0.0036335430419193289217,
+                                               0.038781277922893717676, -0.028929895903311528438,
+                                               0.016554303996017307553};
 inline constexpr double kAngleNonnegDouble[] = {
     0.3183098861963702114,    0.10610329352750610906,    0.042441401452412755148,
     0.018187388713019015948,  0.0081049342076584113505,  0.0035172115516537097295,
