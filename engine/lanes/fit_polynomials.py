@@ -5,10 +5,11 @@ With t = 1 - |c| on [0, 1], docs/mathematics.md:
   h(|c|) = (sqrt(1-c^2) - |c| acos|c|) / pi = t sqrt(t) g(t),   kappa(c) = max(c, 0) + h(|c|)
   acos|c| / pi = sqrt(1-c^2) q(t)
 Remez exchange in 60 digits. `relative` keeps the error small against the function itself; `kappa`
-against kappa(c), c >= 0, where g's part of the sum is h / kappa <= 1; `slope` against 1 - acos(c)/pi.
+against kappa(c), c >= 0, where g's part of the sum is h / kappa <= 1; `slope` against 1 - acos(c)/pi;
+`near_one` the same, but 5 times looser at c = 0, for behind the first relu pairs are seldom below c = 1/3.
 
 As printed: fit_polynomials.py g:kappa:4 g:kappa:11:adapted g:relative:6 g:relative:13 \
-                               q:slope:6 q:slope:14 q:relative:7 q:relative:14
+                               q:near_one:6 q:slope:14 q:relative:7 q:relative:14
             fit_polynomials.py table   (relu_table.hpp)
 """
 import struct
@@ -48,6 +49,10 @@ def kappa_weight(t, f):
 def slope_weight(t, f):
     sine = sqrt(t * (2 - t))
     return sine / (1 - sine * f)
+
+
+def near_one_weight(t, f):
+    return slope_weight(t, f) / (1 + 4 * t**3)
 
 
 def remez(f, weight, degree, iterations=30):
@@ -217,4 +222,5 @@ if __name__ == "__main__":
     for what in sys.argv[1:]:
         fn, wt, degree, *adapt = what.split(":")
         show(what, {"g": h_over, "q": q_of}[fn],
-             {"relative": one, "kappa": kappa_weight, "slope": slope_weight}[wt], int(degree), adapt)
+             {"relative": one, "kappa": kappa_weight, "slope": slope_weight, "near_one": near_one_weight}[wt],
+             int(degree), adapt)

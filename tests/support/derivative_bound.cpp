@@ -206,7 +206,7 @@ ReluDerivativeFit relu_derivative_fit(DataType type) {
   // As in relu_fit_error(): 3/8 e² or 5/16 e³ / 4 with |e| ≤ 2⁻¹³, and a thousandth.
   const double root =
       instruction_set() != "AVX3" ? 0 : 1.001 * (is_float ? 3.0 / 8 * 0x1p-26 : 5.0 / 64 * 0x1p-39);
-  return is_float ? ReluDerivativeFit{4.4e-7 + root, 1.2e-6 + root, root}
+  return is_float ? ReluDerivativeFit{4.4e-7 + root, 2.8e-6 + root, root}
                   : ReluDerivativeFit{2.4e-13 + root, 6.2e-13 + root, root};
 }
 
