@@ -77,10 +77,12 @@ struct AdjointTarget {
   }
   template <int N>
   HWY_INLINE void AddToSum(Index rows, const V (&values)[N]) const {
-    if (N == 4 && rows >= N) {
-      sum = hn::Add(
-          sum, hn::Add(hn::Add(values[0], values[1 % N]), hn::Add(values[2 % N], values[3 % N])));
-      return;
+    if constexpr (N == 4) {
+      if (rows >= N) {
+        const V low = hn::Add(values[0], values[1]), high = hn::Add(values[2], values[3]);
+        sum = hn::Add(sum, hn::Add(low, high));
+        return;
+      }
     }
     GRAMTILE_EACH(k) {
       if (k < rows) sum = hn::Add(sum, values[k]);

@@ -119,7 +119,6 @@ struct ChainAdjoint {
   using V = hn::Vec<D>;
   D d;
   Variance variance;
-  bool is_image;  // nobody asks for its adjoint
   AdjointTarget<D> target;
   const T* bend;  // [pixel][lane], or nullptr
   T weight;
@@ -139,7 +138,7 @@ struct ChainAdjoint {
       a[k] = hn::Mul(sums[k], hn::Set(d, weight));
       if (bend != nullptr) a[k] = variance.AddBend(pixel, hn::Load(d, bend + pixel * n), a[k]);
     }
-    if (!is_image) target.Put(first, rows, target.RowsAt(y, x), a);
+    target.Put(first, rows, target.RowsAt(y, x), a);
   }
   HWY_INLINE void Rows(Index y, Index rows) const { target.Rows(y, rows); }
   HWY_INLINE Index Split() const { return target.Split(); }
@@ -183,7 +182,6 @@ HWY_INLINE void ReverseChainStep(D d, const ReverseSteps& program, const Reverse
   const ChainAdjoint<kWeightSum, D, Variance> consumer{
       d,
       variance,
-      step.source_adjoint == kNoSlot,
       TargetOf(d, step, next, stride, buffers.adjoints, sums),
       buffers.bend,
       static_cast<T>(step.forward.weight),

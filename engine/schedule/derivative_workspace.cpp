@@ -47,6 +47,18 @@ std::size_t DerivativeWorkspace<T>::bytes(const ReverseProgram& program, bool ja
   return LaneWorkspace<T>::bytes(*program.forward, e.lanes) + as_size(elements) * sizeof(T);
 }
 
+template <class T>
+void DerivativeWorkspace<T>::run_chain(const ReverseProgram& program, const PreparedBlock<T>& block,
+                                       Index pack, const T* bends) {
+  simd::kernels<T>().chain(program.view(),
+                           {.pack = block.view.packs + pack * block.view.pack_stride,
+                            .seeds = seeds.data(),
+                            .bend = bends,
+                            .adjoints = adjoints.data(),
+                            .scratch = pair.scratch.data(),
+                            .raw = raw.data()});
+}
+
 template struct DerivativeWorkspace<float>;
 template struct DerivativeWorkspace<double>;
 

@@ -20,6 +20,11 @@ struct DerivativeWorkspace {
   DerivativeWorkspace(const ReverseProgram& program, bool jacobian);
   static std::size_t bytes(const ReverseProgram& program, bool jacobian);
 
+  /// The chain of variances of one pack of images: from `seeds` and `bends` to `raw`
+  /// (ChainOperands).
+  void run_chain(const ReverseProgram& program, const PreparedBlock<T>& block, Index pack,
+                 const T* bends);
+
   LaneWorkspace<T> pair;          ///< tape
   AlignedBuffer<T> adjoints;      ///< jacobian: three sets
   AlignedBuffer<T> side_scratch;  ///< jacobian: two, each as pair.scratch

@@ -186,20 +186,14 @@ class TileGradient {
   }
 
   void run_chain(bool rows, Index first, Index count, DerivativeWorkspace<T>& w) const {
-    const LaneBlock<T>& block = (rows ? tile_.rows : tile_.columns).view;
     std::fill_n(w.seeds.data(), lanes_, T(0));
     for (Index i = 0; i < count && tile_.triangle; ++i) {
       const double seed = upstream_.direct[as_size((first + i) * num_columns_ + first + i)];
       w.seeds[as_size(i)] = static_cast<T>(seed);
     }
     if (rows) gather_row_sums(first, count, w.bend.data());
-    simd::kernels<T>().chain(program_.view(),
-                             {.pack = block.packs + first / lanes_ * block.pack_stride,
-                              .seeds = w.seeds.data(),
-                              .bend = rows ? w.bend.data() : pack_sums(first),
-                              .adjoints = w.adjoints.data(),
-                              .scratch = w.pair.scratch.data(),
-                              .raw = w.raw.data()});
+    w.run_chain(program_, rows ? tile_.rows : tile_.columns, first / lanes_,
+                rows ? w.bend.data() : pack_sums(first));
   }
 
   /// The sums of a pack of row images, [map pixel][lane]: over all groups, and in a triangle with

@@ -65,13 +65,7 @@ void compute_diagonal_jacobian(const PreparedBlock<T>& block, const ReverseProgr
     const Index first = pack * lanes, count = std::min(lanes, n - first);
     DerivativeWorkspace<T>& w = *workspace;
     std::fill_n(w.seeds.data(), lanes, T(1));
-    simd::kernels<T>().chain(program.view(),
-                             {.pack = block.view.packs + pack * block.view.pack_stride,
-                              .seeds = w.seeds.data(),
-                              .bend = nullptr,
-                              .adjoints = w.adjoints.data(),
-                              .scratch = w.pair.scratch.data(),
-                              .raw = w.raw.data()});
+    w.run_chain(program, block, pack, nullptr);
     std::vector<double> derivatives(as_size(program.num_parameters));
     for (Index lane = 0; lane < count; ++lane) {
       derivatives_of_lane(program, w.raw.data(), lanes, lane, derivatives);

@@ -115,8 +115,9 @@ void check_derivatives(const std::vector<T>& cs, bool nonnegative) {
     const auto angle = static_cast<double>(exact_angle);
     const double sine = static_cast<double>(std::sqrt((1 - c) * (1 + c)) / pi_v<long double>);
     const auto size = static_cast<double>(slope);
-    const double slope_bound = (nonnegative ? fit.nonnegative_angle * size : fit.angle * angle) +
-                               8 * u * angle + u * size + kAtOne<T>;
+    const double fit_error =
+        nonnegative ? fit.nonnegative_angle_at(static_cast<double>(c)) * size : fit.angle * angle;
+    const double slope_bound = fit_error + 8 * u * angle + u * size + kAtOne<T>;
     const double bend_bound = (fit.sine + 8 * u) * sine + kAtOne<T>;
     const double slope_error =
         static_cast<double>(std::abs(2 * static_cast<long double>(found.slope[i]) - slope));

@@ -84,7 +84,7 @@ class Bounds {
       const Map sizes = window_sum(op.geometry, from, to, size_of(op.input, map));
       const Map scales = window_sum(op.geometry, from, to, scale_of(op.input, map));
       // The lanes take xy behind a relu from slope and bend, with their fits' errors.
-      const double source = 2 * (epsilon_ + angle_fit() + fit_.sine) + 8 * u_;
+      const double source = 2 * (epsilon_ + angle_fit(0) + fit_.sine) + 8 * u_;
       add(op.weight, (dot(error, sizes) + source * dot(adjoint, scales)) / taps,
           dot(adjoint, sizes) / taps, n);
       add(op.bias, std::accumulate(error.begin(), error.end(), 0.0),
@@ -108,7 +108,8 @@ class Bounds {
       const double r = std::sqrt(in.xx[p]) * std::sqrt(in.yy[p]), a = adjoint.xy[p];
       const auto f = reference::relu_covariance(in.xy[p], in.xx[p], in.yy[p]);
       const double angle = r == 0 ? 0 : angle_error(in.xy[p] / r);
-      const double slope_error = r == 0 ? 0 : angle / (2 * pi) + angle_fit() / 2 + 8 * u_;
+      const double slope_error =
+          r == 0 ? 0 : angle / (2 * pi) + angle_fit(in.xy[p] / r) / 2 + 8 * u_;
       send(op.input, &PairMaps::xy, p, a * f.by_xy, error.xy[p] * f.by_xy + a * slope_error);
       if (r == 0) continue;
       const double e_error = r * angle / (4 * pi) + f.elasticity * (fit_.sine + 15 * u_ + epsilon_);
@@ -129,7 +130,7 @@ class Bounds {
           send(op.inputs[b], map, p, w * adjoint[p], w * (error[p] + 4 * u_ * adjoint[p]));
         }
         const double size = dot(adjoint, size_of(op.inputs[b], map));
-        const double source = 2 * (epsilon_ + angle_fit() + fit_.sine) + 8 * u_;
+        const double source = 2 * (epsilon_ + angle_fit(0) + fit_.sine) + 8 * u_;
         g[b] += size;
         g_error[b] += dot(error, size_of(op.inputs[b], map)) +
                       source * dot(adjoint, scale_of(op.inputs[b], map)) + n * u_ * size;
@@ -156,7 +157,9 @@ class Bounds {
   }
 
   /// Of acos(c)/π, absolute; either fit may be in use.
-  double angle_fit() const { return std::max(fit_.angle, fit_.nonnegative_angle); }
+  double angle_fit(double cosine) const {
+    return std::max(fit_.angle, fit_.nonnegative_angle_at(std::abs(cosine)));
+  }
 
   /// A term of a parameter's derivative, made of `num_terms` terms.
   void add(const VarianceUse& use, double error, double magnitude, double num_terms) {
@@ -206,8 +209,13 @@ ReluDerivativeFit relu_derivative_fit(DataType type) {
   // As in relu_fit_error(): 3/8 e² or 5/16 e³ / 4 with |e| ≤ 2⁻¹³, and a thousandth.
   const double root =
       instruction_set() != "AVX3" ? 0 : 1.001 * (is_float ? 3.0 / 8 * 0x1p-26 : 5.0 / 64 * 0x1p-39);
-  return is_float ? ReluDerivativeFit{4.4e-7 + root, 2.8e-6 + root, root}
-                  : ReluDerivativeFit{2.4e-13 + root, 6.2e-13 + root, root};
+  return is_float ? ReluDerivativeFit{4.4e-7 + root, 5.5e-7, 4, root}
+                  : ReluDerivativeFit{2.4e-13 + root, 6.2e-13, 0, root};
+}
+
+double ReluDerivativeFit::nonnegative_angle_at(double c) const {
+  const double t = 1 - std::min(c, 1.0);
+  return nonnegative_angle * (1 + growth * t * t * t) + sine;
 }
 
 DerivativeBound derivative_bound(const Program& program, std::span<const double> x,

@@ -14,8 +14,11 @@ namespace gramtile::test {
 /// instruction set in use; where its square root is approximate (relu-inl.hpp), that included.
 struct ReluDerivativeFit {
   double angle;              ///< of acos|c|/π, relative to itself, any c
-  double nonnegative_angle;  ///< the fit for c ≥ 0, relative to 1 − acos(c)/π
-  double sine;               ///< of √(1 − c²), relative to itself
+  double nonnegative_angle;  ///< the fit for c ≥ 0, relative to 1 − acos(c)/π: at c = 1, and
+  double growth;  ///< 1 + growth · (1 − c)³ times as large elsewhere; without its root
+  double sine;    ///< of √(1 − c²), relative to itself
+
+  double nonnegative_angle_at(double c) const;
 };
 ReluDerivativeFit relu_derivative_fit(DataType type);
 
