@@ -7,8 +7,15 @@ bool sums_along_x(const LaneStep& step) {
   return !step.pointwise() && !sums_whole_map(step) && is_unit_window(step.geometry);
 }
 
+/// What the step's sums along x need. Nothing where it has no window, or sums the whole map itself.
 SumsPlace sums_of(const LaneStep& step) {
-  SumsPlace place = SumsRoom::of(step.input, step.output);
+  if (step.pointwise()) return {};
+  SumsPlace place;
+  if (sums_whole_map(step)) {
+    if (step.sums_ready) place = SumsRoom::of_total();
+  } else {
+    place = sums_along_x(step) ? SumsRoom::of(step.input, step.output) : SumsRoom::of_ring(step);
+  }
   place.offset = step.sums_offset;
   return place;
 }
@@ -23,25 +30,24 @@ class Fuser {
   Fuser(LaneProgram& program, bool keep_values) : program_(program), keep_values_(keep_values) {}
 
   void run() {
-    include_all_sums();
-    for (std::size_t i = 0; i < program_.steps.size(); ++i) {
+    for (std::size_t i = 1; i < program_.steps.size(); ++i) {
       LaneStep& step = program_.steps[i];
-      if (i > 0) {
-        step.applied_before = applies_relu_of(program_.steps[i - 1], step);
-        step.sums_ready = feeds_sums_of(program_.steps[i - 1], step);
-      }
-      if (sums_along_x(step)) place_sums(i);
+      step.applied_before = applies_relu_of(program_.steps[i - 1], step);
+      step.sums_ready = feeds_sums_of(program_.steps[i - 1], step);
       if (step.applied_before || step.sums_ready) drop_unread_output(i);
     }
+    include_all_sums();
+    for (std::size_t i = 0; i < program_.steps.size(); ++i) place_sums(i);
   }
 
  private:
   void include_all_sums() {
     SumsRoom& room = program_.sums_room;
     for (const LaneStep& step : program_.steps) {
-      if (!sums_along_x(step)) continue;
       room.include(sums_of(step));
-      if (keep_values_) room.include(SumsRoom::of(step.output, step.input));  // transposed
+      if (!keep_values_ || step.pointwise() || sums_whole_map(step)) continue;
+      room.include(SumsRoom::of(step.output, step.input));  // a transposed unit window
+      room.include(SumsRoom::of_transposed(step));
     }
     program_.sums_vectors = room.size();
   }
@@ -72,7 +78,10 @@ class Fuser {
     }
     // The step in whose loop they are made.
     const LaneStep& writer = program_.steps[i - (program_.steps[i - 1].applied_before ? 2 : 1)];
-    step.sums_offset = room.place_behind(sums_of(step), sums_of(writer), writer.geometry.pad_low);
+    step.sums_offset =
+        sums_whole_map(step)
+            ? room.place_apart(sums_of(step), sums_of(writer))  // in use all along
+            : room.place_behind(sums_of(step), sums_of(writer), writer.geometry.pad_low);
   }
 
   void drop_unread_output(std::size_t i) {

@@ -1,12 +1,15 @@
 #include "engine/lanes/lane_program.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <utility>
 
 #include "engine/lanes/fuse_layers.hpp"
+#include "engine/lanes/layout_checker.hpp"
 #include "engine/lanes/relu_table.hpp"
 #include "engine/lanes/reverse_step.hpp"
+#include "engine/lanes/value_scales.hpp"
 
 namespace gramtile {
 namespace {
@@ -39,9 +42,10 @@ bool stays_in_relu_table(const Program& program) {
 /// again when its value's count reaches 0.
 class Compiler {
  public:
-  Compiler(const Program& program, bool keep_values)
+  Compiler(const Program& program, bool keep_values, const std::vector<int>& exponents)
       : program_(program),
         keep_values_(keep_values),
+        exponents_(exponents),
         may_use_table_(stays_in_relu_table(program)),
         uses_(program.values.size(), 0),
         relu_reads_(program.values.size(), false) {
@@ -60,6 +64,10 @@ class Compiler {
       std::visit([&](const auto& op) { compile(op, i); }, program_.ops[i]);
     }
     result_.output_slot = slot_of(program_.output);
+    result_.output_value = program_.output;
+    result_.output_exponent = exponent(program_.output);
+    result_.scales_images = scales_with_images(program_);
+    scale_terms();
     if (keep_values_) place_extra_maps();
     fuse_layers(result_, keep_values_);
     size_buffers();
@@ -107,6 +115,7 @@ class Compiler {
     step.input = step.output = shape(0);
     step.output_slot = result_.value_slots[0] = new_slot();
     result_.steps.push_back(step);
+    result_.step_values.push_back({});
   }
 
   void compile(const ReluOp& op, std::size_t) {
@@ -135,7 +144,7 @@ class Compiler {
   }
 
   void compile(const SumOp& op, std::size_t) {
-    pending_branches_ = op.inputs;
+    if (op.first_logit != kNoParameter) start_mixture(op);
     // The fused convolution last, plain maps before relus: a plain map can be an addend.
     std::vector<std::pair<ValueId, double>> terms;
     for (std::size_t b = 0; b < op.inputs.size(); ++b)
@@ -169,9 +178,9 @@ class Compiler {
       step.bias += addend_bias;
       if (conv != nullptr) add_conv_terms(*conv, weight);
       if (op.first_logit != kNoParameter) {
-        add_logit_terms(op, kRawWeight, value, source_of(value).factor);
+        add_mixture_branch(kRawWeight, value, source_of(value).factor);
         step.addend_derivative = addend != kNoSlot && !addend_is_own;
-        if (step.addend_derivative) add_logit_terms(op, kRawAddend, terms[0].first, 1);
+        if (step.addend_derivative) add_mixture_branch(kRawAddend, terms[0].first, 1);
       }
       const ValueId read = source_of(conv != nullptr ? conv->input : value).map;
       step.output_slot = addend_is_own ? addend : kNoSlot;
@@ -262,21 +271,56 @@ class Compiler {
     result_.terms.push_back({next_step(), raw, use.parameter, coefficient * use.scale});
   }
 
-  /// ∂m_b/∂logit_j = m_b (δ_bj − m_j) for m = softmax(logits), b the branch that is `value`.
-  void add_logit_terms(const SumOp& op, RawDerivative raw, ValueId value, double factor) {
+  void start_mixture(const SumOp& op) {
+    pending_branches_ = op.inputs;
+    MixtureTerms& mixture = result_.mixtures.emplace_back();
+    mixture.first_logit = op.first_logit;
+    for (const double weight : op.weights) mixture.branches.push_back({.weight = weight});
+  }
+
+  /// The branch that is `value` and has no term yet is a part of the step about to be appended.
+  void add_mixture_branch(RawDerivative raw, ValueId value, double factor) {
     const auto found = std::find(pending_branches_.begin(), pending_branches_.end(), value);
-    const auto b = static_cast<std::size_t>(found - pending_branches_.begin());
-    pending_branches_[b] = -1;  // the same value can be several branches
-    for (std::size_t j = 0; j < op.weights.size(); ++j) {
-      const double delta = b == j ? 1 : 0;
-      result_.terms.push_back({next_step(), raw, op.first_logit + static_cast<Index>(j),
-                               factor * op.weights[b] * (delta - op.weights[j])});
+    *found = -1;  // the same value can be several branches
+    auto& branch = result_.mixtures.back()
+                       .branches[static_cast<std::size_t>(found - pending_branches_.begin())];
+    branch.step = next_step();
+    branch.raw = raw;
+    branch.factor = factor;
+  }
+
+  /// Multiplies a step's numbers by the powers of two of what it reads and makes.
+  void scale(LaneStep& step, const StepValues& values) const {
+    const int to = exponent(values.output);
+    step.weight = std::ldexp(step.weight, to - exponent(values.source));
+    step.bias = std::ldexp(step.bias, to);
+    step.addend_weight = std::ldexp(step.addend_weight, to - exponent(values.addend));
+  }
+
+  /// Raw derivatives are those of the scaled output by a step's scaled numbers.
+  double raw_scale(Index step, int raw) const {
+    const StepValues& values = result_.step_values[static_cast<std::size_t>(step)];
+    int power = exponent(values.output) - result_.output_exponent;
+    if (raw == kRawWeight) power -= exponent(values.source);
+    if (raw == kRawAddend) power -= exponent(values.addend);
+    return std::ldexp(1.0, power);
+  }
+  void scale_terms() {
+    for (DerivativeTerm& term : result_.terms) term.coefficient *= raw_scale(term.step, term.raw);
+    for (MixtureTerms& mixture : result_.mixtures) {
+      for (auto& branch : mixture.branches) branch.factor *= raw_scale(branch.step, branch.raw);
     }
   }
 
   /// Counts the reads, chooses the output's slot unless the step has one, and appends the step. The
   /// addend's slot is best, which is read at the pixel that is written.
   void finish(LaneStep step, const std::vector<ValueId>& reads, ValueId output) {
+    // The source comes last; what is added to itself is not read.
+    const StepValues values{.source = reads.back(),
+                            .addend = reads.size() > 1 ? reads.front() : output,
+                            .output = output};
+    scale(step, values);
+    result_.step_values.push_back(values);
     std::optional<Index> reusable;
     for (ValueId v : reads) {
       const Index slot = result_.value_slots[static_cast<std::size_t>(v)];
@@ -330,30 +374,26 @@ class Compiler {
       const Index width = std::max(step.output.width, step.input.width) + 4;
       result_.row_vectors =
           std::max(result_.row_vectors, width + 2 * std::min<Index>(g.kernel_size, 8));
-      // The general case's ring, and transposed sums, which need a map of either shape.
-      Index rows = std::min((g.kernel_size - 1) * g.dilation + 1, step.input.height);
-      if (keep_values_) {
-        rows = std::max(step.input.height, step.output.height) + std::min<Index>(g.kernel_size, 8);
-      }
-      result_.sums_vectors = std::max(result_.sums_vectors, (rows + 1) * width);
     }
     result_.scratch_vectors = kNumRowBuffers * result_.row_vectors + result_.sums_vectors;
   }
 
   MapShape shape(ValueId v) const { return program_.values[static_cast<std::size_t>(v)].shape; }
+  int exponent(ValueId v) const { return exponents_[static_cast<std::size_t>(v)]; }
   Index slot_of(ValueId v) const { return result_.value_slots[static_cast<std::size_t>(v)]; }
   Index& uses(ValueId v) { return uses_[static_cast<std::size_t>(v)]; }
   Index uses(ValueId v) const { return uses_[static_cast<std::size_t>(v)]; }
 
   const Program& program_;
   bool keep_values_;
+  const std::vector<int>& exponents_;  ///< by value
   bool may_use_table_;
   std::vector<Index> uses_;
   std::vector<bool> relu_reads_;             ///< values that a relu reads: a step applies one only
   std::vector<const ReluOp*> relu_of_;       ///< relus whose reader applies them
   std::vector<const Conv2dOp*> fused_conv_;  ///< convolutions whose sum computes them
   std::vector<const Conv2dOp*> shortcut_;    ///< 1×1 convolutions that are a sum's addend
-  std::vector<ValueId> pending_branches_;    ///< of the sum at hand, not yet matched with a step
+  std::vector<ValueId> pending_branches_;  ///< of the mixture at hand, not yet matched with a step
   std::vector<Index> free_;
   std::size_t free_at_start_ = 0;
   LaneProgram result_;
@@ -374,7 +414,16 @@ LaneSteps LaneProgram::view() const {
 }
 
 LaneProgram compile_lanes(const Program& program, bool keep_values) {
-  return Compiler(program, keep_values).run();
+  return compile_lanes(program, keep_values, value_exponents(program));
+}
+
+LaneProgram compile_lanes(const Program& program, bool keep_values,
+                          const std::vector<int>& exponents) {
+  LaneProgram result = Compiler(program, keep_values, exponents).run();
+#ifdef GRAMTILE_CHECK_BUFFERS
+  check_layout(result);
+#endif
+  return result;
 }
 
 }  // namespace gramtile

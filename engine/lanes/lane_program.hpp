@@ -18,6 +18,20 @@ struct DerivativeTerm {
   double coefficient = 0;
 };
 
+/// A mixture's part in the derivatives by its logits. With g_b = factor · raw derivative of branch
+/// b, ∂K/∂logit_a = w_a Σ_b w_b (g_a − g_b): differences first, since of a dominant branch the rest
+/// cancels (docs/mathematics.md, eq. 15).
+struct MixtureTerms {
+  struct Branch {
+    Index step = 0;
+    int raw = 0;  ///< RawDerivative
+    double factor = 0;
+    double weight = 0;  ///< softmax(logits)
+  };
+  Index first_logit = 0;  ///< parameter of branch 0's; the others follow
+  std::vector<Branch> branches;
+};
+
 /// A plain map whose xx derivatives need: where it is after a variance pass and where it goes.
 struct ExtraMap {
   Index slot = 0;
@@ -25,22 +39,35 @@ struct ExtraMap {
   Index num_pixels = 0;
 };
 
+/// The values of the program that a step reads and makes (its slots hold others at other times). An
+/// addend that is the step's own sum so far is the output.
+struct StepValues {
+  ValueId source = 0, addend = 0, output = 0;
+};
+
 /// The steps and the buffers they need. Immutable; shared by all threads.
 struct LaneProgram {
   ImageShape input;
   std::vector<LaneStep> steps;
+  std::vector<StepValues> step_values;  ///< by step
   Index num_slots = 0;
   Index slot_pixels = 0;  ///< extent of a slot [vectors]
   Index output_slot = 0;
+  ValueId output_value = 0;
   Index row_vectors = 0;            ///< extent of a row buffer [vectors]
-  SumsRoom sums_room;               ///< for the sums along x of unit windows
+  SumsRoom sums_room;               ///< gives all sums along x their places
   Index sums_vectors = 0;           ///< extent of all sums along x [vectors]
   Index scratch_vectors = 0;        ///< of all scratch: row buffers, then sums along x [vectors]
   std::vector<Index> relu_offsets;  ///< by relu: first pixel of its maps in a variance stack
   std::vector<Index> value_slots;   ///< by ValueId: slot, kNoSlot where never stored
   Index num_map_pixels = 0;
+  /// K(x, y) is what stands in the output slot times 2^−(output_exponent + s_x + s_y), s_x the
+  /// image_exponent() of x where `scales_images`, else 0.
+  int output_exponent = 0;
+  bool scales_images = false;
   // Filled for a tape only:
   std::vector<DerivativeTerm> terms;
+  std::vector<MixtureTerms> mixtures;
   std::vector<ExtraMap> extra_maps;
   Index num_extra_pixels = 0;
 
@@ -51,5 +78,9 @@ struct LaneProgram {
 /// `keep_values`: every value that is stored keeps a slot of its own, as a tape for the backward
 /// pass.
 LaneProgram compile_lanes(const Program& program, bool keep_values);
+
+/// The same with given powers of two for the program's values, as value_exponents().
+LaneProgram compile_lanes(const Program& program, bool keep_values,
+                          const std::vector<int>& exponents);
 
 }  // namespace gramtile

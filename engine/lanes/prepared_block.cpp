@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
 
 #include "engine/core/errors.hpp"
 #include "engine/lanes/lane_ranges.hpp"
+#include "engine/lanes/lost_variances.hpp"
+#include "engine/lanes/value_scales.hpp"
 #include "engine/simd/kernels.hpp"
 
 namespace gramtile {
@@ -15,12 +18,17 @@ namespace {
 
 std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
 
-/// Variances beyond this would make products of the pair recursion overflow; below the other bound
-/// 1/√xx squared would: such pixels count as black (a contribution below 1e-36 in float).
+/// Of the maps as they are stored (value_scales.hpp). Variances beyond this would make products of
+/// the pair recursion overflow.
 template <class T>
 constexpr double kLargestVariance = static_cast<double>(std::numeric_limits<T>::max()) / 16;
+/// Below this 1/√xx squared would; such pixels count as black.
 template <class T>
-constexpr double kSmallestVariance = sizeof(T) == 4 ? 1e-36 : 1e-300;
+constexpr double kSmallestVariance = sizeof(T) == 4 ? 0x1p-120 : 0x1p-1000;
+/// What may be lost of K(x, x) that way, relatively: its root is the error of K(x, y) relative to
+/// √(K(x, x) K(y, y)), and far below what is promised (lost_variances.hpp).
+template <class T>
+constexpr double kMostLost = sizeof(T) == 4 ? 0x1p-46 : 0x1p-96;
 
 /// One pack of variance lanes: which images it holds and what the kernel left.
 struct VariancePack {
@@ -31,28 +39,83 @@ struct VariancePack {
 };
 
 /// Images side by side, their pixels in the order of lane_step.hpp.
-void interleave(std::span<const double> pixels, const ImageShape& shape, VariancePack& pack) {
+void interleave(std::span<const double> pixels, const ImageShape& shape,
+                std::span<const int> exponents, VariancePack& pack) {
   std::fill_n(pack.images.data(), pack.images.size(), 0.0);
   for (Index lane = 0; lane < pack.count; ++lane) {
     const double* from = pixels.data() + (pack.first + lane) * shape.num_values();
+    const int exponent = exponents[as_size(pack.first + lane)];
     for (Index channel = 0; channel < shape.channels; ++channel) {
       double* to = pack.images.data() + channel * shape.num_pixels() * pack.lanes + lane;
       for (Index y = 0; y < shape.height; ++y) {
         const PixelRow row = pixel_row({shape.height, shape.width}, y);
-        for (Index x = 0; x < shape.width; ++x) to[row[x] * pack.lanes] = *from++;
+        for (Index x = 0; x < shape.width; ++x) {
+          to[row[x] * pack.lanes] = exponent == 0 ? *from : std::ldexp(*from, exponent);
+          ++from;
+        }
       }
     }
   }
 }
 
+/// The pixels of one lane, [C, H, W].
+std::vector<double> image_of(const VariancePack& pack, const ImageShape& shape, Index lane) {
+  std::vector<double> image;
+  for (Index channel = 0; channel < shape.channels; ++channel) {
+    const double* from = pack.images.data() + channel * shape.num_pixels() * pack.lanes + lane;
+    for (Index y = 0; y < shape.height; ++y) {
+      const PixelRow row = pixel_row({shape.height, shape.width}, y);
+      for (Index x = 0; x < shape.width; ++x) image.push_back(from[row[x] * pack.lanes]);
+    }
+  }
+  return image;
+}
+
+/// Of the images of a pack, where the network scales with them.
+void choose_exponents(const LaneProgram& program, std::span<const double> pixels,
+                      const VariancePack& pack, std::span<int> exponents) {
+  if (!program.scales_images) return;
+  const Index size = program.input.num_values();
+  for (Index i = pack.first; i < pack.first + pack.count; ++i) {
+    exponents[as_size(i)] = image_exponent(pixels.subspan(as_size(i * size), as_size(size)));
+  }
+}
+
+/// What can be done about a number that T cannot hold.
 template <class T>
-[[noreturn]] void throw_overflow(Index example, double variance) {
-  const bool single = sizeof(T) == 4;
-  throw Error(ErrorKind::kOther,
-              fmt::format("image {}: a variance of {:.3g} overflows {}; {}scale the pixels or the "
-                          "network's variances down",
-                          example, variance, single ? "float32" : "float64",
-                          single ? "use --dtype float64, or " : ""));
+std::string advice(double number) {
+  const double size = std::abs(number);
+  const bool double_holds_it =
+      size >= std::numeric_limits<double>::min() && size <= kLargestVariance<double>;
+  return sizeof(T) == 4 && double_holds_it
+             ? "--dtype float64 holds it, or scale the pixels or the network's variances"
+             : "no --dtype holds it: scale the pixels or the network's variances";
+}
+
+template <class T>
+constexpr const char* kTypeName = sizeof(T) == 4 ? "float32" : "float64";
+
+[[noreturn]] void refuse(const std::string& text) { throw Error(ErrorKind::kOther, text); }
+
+/// K(x, x) = diagonal · 2^−exponent, if T can hold it: all digits, so that no K(x, y) that counts
+/// beside √(K(x, x) K(y, y)) loses any.
+template <class T>
+double checked_diagonal(double diagonal, int exponent, Index example) {
+  const double result = std::ldexp(diagonal, -exponent);
+  // Only for a message: the power of ten where not even double holds the number.
+  const auto text = [&] {
+    if (diagonal == 0 || (std::isnormal(result))) return fmt::format("{:.3g}", result);
+    return fmt::format("about 1e{:.0f}", std::log10(std::abs(diagonal)) - 0.30103 * exponent);
+  };
+  if (!(result <= kLargestVariance<T>)) {
+    refuse(fmt::format("image {}: K(x, x) is {}, which overflows {}; {}", example, text(),
+                       kTypeName<T>, advice<T>(result)));
+  }
+  if (diagonal != 0 && result < static_cast<double>(std::numeric_limits<T>::min())) {
+    refuse(fmt::format("image {}: K(x, x) is {}, too small for {}; {}", example, text(),
+                       kTypeName<T>, advice<T>(result)));
+  }
+  return result;
 }
 
 /// Lane `lane` of the extra maps, which are still in the slots of the variance pass.
@@ -88,36 +151,61 @@ void store_pixels(const VariancePack& from, Index lane, Range values, const Exam
   }
 }
 
-/// √xx and 1/√xx of some pixels of all relus' maps. Returns the largest xx, infinity for NaN.
+/// What has been seen of an example's variances, as they are stored.
+struct VarianceRange {
+  double largest = 0;      ///< infinity for NaN
+  bool lost_some = false;  ///< xx > 0 that counts as black
+};
+
+/// √xx and 1/√xx of some pixels of all relus' maps.
 template <class T>
-double store_roots(const LaneProgram& program, const VariancePack& from, Index lane, Range pixels,
-                   const ExamplePlace<T>& to) {
+void store_roots(const LaneProgram& program, const VariancePack& from, Index lane, Range pixels,
+                 const ExamplePlace<T>& to, VarianceRange& range) {
   const Index roots = program.input.num_values(), inverses = roots + program.num_map_pixels;
-  double largest = 0;
   for (Index p = pixels.start; p < pixels.stop; ++p) {
     const double xx = from.variances[as_size(p * from.lanes + lane)];
     const double root = std::sqrt(xx);
     const bool black = xx < kSmallestVariance<T>;
     const double inverse = black ? 0.0 : 1.0 / root;
-    largest = std::max(largest, std::isnan(xx) ? std::numeric_limits<double>::infinity() : xx);
+    range.largest =
+        std::max(range.largest, std::isnan(xx) ? std::numeric_limits<double>::infinity() : xx);
+    range.lost_some = range.lost_some || (black && xx != 0);
     to.row[roots + p] = to.pack[(roots + p) * to.lanes] = black ? T(0) : static_cast<T>(root);
     to.pack[(inverses + p) * to.lanes] = static_cast<T>(inverse);
     to.row[inverses + p] = static_cast<T>(0.5 * inverse);
   }
-  return largest;
+}
+
+/// Refuses an example whose variances T cannot hold: they overflow, or too much of K(x, x) comes
+/// from some that count as black.
+template <class T>
+void check_variances(const LaneProgram& program, const VariancePack& from, Index lane,
+                     const VarianceRange& range, Index example) {
+  if (!(range.largest <= kLargestVariance<T>)) {
+    refuse(fmt::format("image {}: a variance of {:.3g} overflows {}; {}", example, range.largest,
+                       kTypeName<T>, advice<T>(range.largest)));
+  }
+  if (!range.lost_some) return;
+  const double lost =
+      lost_share(program, image_of(from, program.input, lane), kSmallestVariance<T>);
+  if (lost <= kMostLost<T>) return;
+  refuse(
+      fmt::format("image {}: {:.2g} of K(x, x) comes from variances below {:.1g}, too small for {} "
+                  "beside the network's biases; {}scale the pixels up",
+                  example, lost, kSmallestVariance<T>, kTypeName<T>,
+                  sizeof(T) == 4 ? "use --dtype float64, or " : ""));
 }
 
 template <class T>
 void store_examples(const LaneProgram& program, const VariancePack& from, const double* slots,
                     PreparedBlock<T>& block) {
   const auto place = [&](Index lane) { return place_of(block, from.first + lane); };
-  std::vector<double> largest(as_size(from.count), 0.0);
+  std::vector<VarianceRange> ranges(as_size(from.count));
   for_each_lane(program.input.num_values(), from.count, [&](Range values, Index lane) {
     store_pixels<T>(from, lane, values, place(lane));
   });
   for_each_lane(program.num_map_pixels, from.count, [&](Range pixels, Index lane) {
-    double& most = largest[as_size(lane)];
-    most = std::max(most, store_roots<T>(program, from, lane, pixels, place(lane)));
+    store_roots<T>(program, from, lane, pixels, place(lane), ranges[as_size(lane)]);
   });
   const Index extra = program.input.num_values() + 2 * program.num_map_pixels;
   for (Index lane = 0; lane < from.count; ++lane) {
@@ -125,9 +213,11 @@ void store_examples(const LaneProgram& program, const VariancePack& from, const 
     const ExamplePlace<T> to = place(lane);
     store_extra_maps(program, from, slots, lane, to.row + extra, to.pack + extra * to.lanes,
                      to.lanes);
-    const double most =
-        std::max(largest[as_size(lane)], std::abs(block.diagonal[as_size(example)]));
-    if (!(most <= kLargestVariance<T>)) throw_overflow<T>(block.examples.start + example, most);
+    const Index number = block.examples.start + example;
+    check_variances<T>(program, from, lane, ranges[as_size(lane)], number);
+    double& diagonal = block.diagonal[as_size(example)];
+    const int exponent = program.output_exponent + 2 * block.exponents[as_size(example)];
+    diagonal = checked_diagonal<T>(diagonal, exponent, number);
   }
 }
 
@@ -155,6 +245,7 @@ PreparedBlock<T> allocate_block(const LaneProgram& program, Range examples) {
   block.packs = AlignedBuffer<T>(as_size(num_packs<T>(examples.size()) * values * lanes));
   block.rows = AlignedBuffer<T>(as_size(examples.size() * row_stride));
   block.diagonal.assign(as_size(examples.size()), 0.0);
+  block.exponents.assign(as_size(examples.size()), 0);
   block.view = {block.packs.data(), block.rows.data(), values * lanes, row_stride};
   return block;
 }
@@ -172,7 +263,8 @@ void prepare_pack(const LaneProgram& program, std::span<const double> pixels, In
   const Index stop = std::min((pack + 1) * lanes, block.examples.size());
   for (from.first = pack * lanes; from.first < stop; from.first += kernels.lanes) {
     from.count = std::min(kernels.lanes, stop - from.first);
-    interleave(pixels, program.input, from);
+    choose_exponents(program, pixels, from, block.exponents);
+    interleave(pixels, program.input, block.exponents, from);
     kernels.run(program.view(), {from.images.data(), from.variances.data(), workspace.slots.data(),
                                  workspace.scratch.data()});
     const double* diagonal =

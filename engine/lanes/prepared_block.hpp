@@ -32,6 +32,8 @@ struct PreparedBlock {
   Range examples;
   LaneBlock<T> view;             ///< into the buffers below
   std::vector<double> diagonal;  ///< K(x, x) of every example
+  /// s of every example: its pixels are multiplied with 2^s (LaneProgram::scales_images)
+  std::vector<int> exponents;
   AlignedBuffer<T> packs, rows;
 
   static std::size_t bytes(const LaneProgram& program, Index num_examples);
@@ -43,8 +45,9 @@ PreparedBlock<T> allocate_block(const LaneProgram& program, Range examples);
 
 /// Computes the variance stacks of the examples of pack `pack` (kernels<T>().lanes of them) and
 /// stores both layouts. `pixels`: [examples, C, H, W] of the whole block. Different packs can be
-/// prepared by different threads. Throws Error(kOther) when a variance is too large for T, naming
-/// the example by its position in its data set.
+/// prepared by different threads. Throws Error(kOther), naming the example by its position in its
+/// data set, when K(x, x) is too large or too small for T, or a layer's variances are (which takes
+/// pixels of very different sizes, or a bias beside pixels that are very faint or glaring).
 template <class T>
 void prepare_pack(const LaneProgram& program, std::span<const double> pixels, Index pack,
                   LaneWorkspace<double>& workspace, PreparedBlock<T>& block);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/lanes/layout_checker.hpp"
+
 namespace gramtile {
 namespace {
 
@@ -50,6 +52,10 @@ class Reverser {
     for (DerivativeTerm term : forward_.terms) {
       term.step = last - term.step;
       result_.terms.push_back(term);
+    }
+    result_.mixtures = forward_.mixtures;
+    for (MixtureTerms& mixture : result_.mixtures) {
+      for (auto& branch : mixture.branches) branch.step = last - branch.step;
     }
     for (const LaneStep& step : forward_.steps) {
       const Index width = std::max(step.input.width, step.output.width);
@@ -171,7 +177,11 @@ ReverseSteps ReverseProgram::view() const {
 }
 
 ReverseProgram reverse_lanes(const LaneProgram& forward, const Program& program) {
-  return Reverser(forward, program).run();
+  ReverseProgram result = Reverser(forward, program).run();
+#ifdef GRAMTILE_CHECK_BUFFERS
+  check_layout(forward, result);
+#endif
+  return result;
 }
 
 }  // namespace gramtile

@@ -14,9 +14,10 @@ namespace gramtile {
 struct ReverseProgram {
   const LaneProgram* forward = nullptr;
   std::vector<ReverseStep> steps;     ///< last forward step first
-  std::vector<DerivativeTerm> terms;  ///< `step` counted in `steps`
-  Index num_adjoints = 0;             ///< slots of adjoint maps
-  Index group_vectors = 0;            ///< extent of the group buffer
+  std::vector<DerivativeTerm> terms;  ///< `step` counted in `steps`, here and in `mixtures`
+  std::vector<MixtureTerms> mixtures;
+  Index num_adjoints = 0;   ///< slots of adjoint maps
+  Index group_vectors = 0;  ///< extent of the group buffer
   Index seed_adjoint = 0;
   Index num_parameters = 0;
   /// A gradient can go from the last relu's input straight back (ReverseSteps::turns).

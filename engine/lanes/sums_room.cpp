@@ -8,14 +8,30 @@ SumsPlace SumsRoom::of(const MapShape& input, const MapShape& output) {
   return {.rows = input.height, .stride = sums_stride(output)};
 }
 
+SumsPlace SumsRoom::of_ring(const LaneStep& step) {
+  const WindowGeometry& g = step.geometry;
+  const Index rows = std::min((g.kernel_size - 1) * g.dilation + 1, step.input.height);
+  return {.rows = rows, .stride = step.output.width};
+}
+
+SumsPlace SumsRoom::of_transposed(const LaneStep& step) {
+  return {.rows = step.output.height, .stride = step.input.width};
+}
+
 void SumsRoom::include(const SumsPlace& place) { largest_ = std::max(largest_, place.extent()); }
 
 Index SumsRoom::place_behind(const SumsPlace& place, const SumsPlace& previous,
                              Index pad_low) const {
-  const Index top = size() - place.extent();
-  const Index below = std::min(top, previous.offset - pad_low * previous.stride);
+  const Index rows_behind = pad_low + (place.stride == previous.stride ? 0 : kGroupRows);
+  const Index behind = previous.offset - rows_behind * previous.stride;
+  const Index below = std::min(size() - place.extent(), behind);
   if (place.stride <= previous.stride && below >= 0) return below;
-  return previous.offset + previous.extent() <= top ? top : 0;
+  return place_apart(place, previous);
+}
+
+Index SumsRoom::place_apart(const SumsPlace& place, const SumsPlace& previous) const {
+  const Index top = size() - place.extent();
+  return previous.end() <= top ? top : 0;  // of three thirds, `previous` leaves one end free
 }
 
 }  // namespace gramtile

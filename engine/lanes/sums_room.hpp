@@ -1,5 +1,7 @@
-// Where the maps of sums along x stand in scratch (window-inl.hpp), when one step's sums along y
-// become the next one's sums along x in one loop.
+// Where sums along x stand in scratch, behind the row buffers (window-inl.hpp): the one place that
+// gives them room. Sums are made either in the loop that reads them, or (LaneStep::sums_ready) in
+// the loop before, while that loop still reads its own. layout_checker.hpp proves for a program
+// that no two that live together meet.
 #pragma once
 
 #include "engine/lanes/lane_step.hpp"
@@ -11,26 +13,37 @@ struct SumsPlace {
   Index offset = 0;  ///< [vectors]
   Index rows = 0, stride = 0;
   Index extent() const { return rows * stride; }
+  Index end() const { return offset + extent(); }
 };
 
 /// Room for three of the largest maps of sums.
 class SumsRoom {
  public:
-  /// What unit windows from `input` to `output` need, wherever it stands.
+  /// What unit windows from `input` to `output` need, wherever it stands: a map of sums.
   static SumsPlace of(const MapShape& input, const MapShape& output);
+  /// What a window over the whole map needs: its total.
+  static SumsPlace of_total() { return {.rows = 1, .stride = 1}; }
+  /// What any other windows need: a ring of rows; and transposed, a map.
+  static SumsPlace of_ring(const LaneStep& step);
+  static SumsPlace of_transposed(const LaneStep& step);
 
-  /// Before the first placement, with every map that will be placed.
+  /// Before the first placement, with everything that will be placed.
   void include(const SumsPlace& place);
   Index size() const { return 3 * largest_; }  ///< [vectors]
 
-  /// Gives sums that are made from the step's source an offset.
+  /// An offset for sums that are made in the loop that reads them.
   Index place(const SumsPlace& place) const { return size() - place.extent(); }
 
-  /// Gives sums that are made while those at `previous` are read an offset. They take the place of
-  /// rows whose last reader is behind: rows y, …, y + 3 are made when those from y + 4 − `pad_low`
-  /// on, the padding of `previous`, are still to be read. Where there is no room left below, at one
-  /// of the ends: one is free.
+  /// An offset for a map of sums that is made while that at `previous` is read. It takes the place
+  /// of rows whose last reader is behind: when rows y, …, y + 3 are made, those from y + 4 −
+  /// `pad_low` on, the padding of `previous`, are still to be read. A group can come in two parts
+  /// (next_sums-inl.hpp); then the columns of the second are still to be read of the four rows
+  /// before as well, and rows of another width would lie over them. Where there is no room left
+  /// below, it stands apart.
   Index place_behind(const SumsPlace& place, const SumsPlace& previous, Index pad_low) const;
+
+  /// An offset at which `place` does not meet `previous` at all: at one of the ends.
+  Index place_apart(const SumsPlace& place, const SumsPlace& previous) const;
 
  private:
   Index largest_ = 1;

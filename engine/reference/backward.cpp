@@ -47,7 +47,7 @@ class Backward {
   }
 
   // Adjoints go back weighted; logits through the softmax: with g_b = Σ adjoint·input_b,
-  // ∂K/∂logit_j = weight_j·(g_j − Σ_b weight_b·g_b) (eq. 15).
+  // ∂K/∂logit_a = weight_a · Σ_b weight_b·(g_a − g_b) (eq. 15).
   void operator()(const SumOp& op) {
     std::vector<double> g(op.inputs.size(), 0.0);
     for (std::size_t b = 0; b < op.inputs.size(); ++b) {
@@ -60,11 +60,11 @@ class Backward {
         g[b] += dot(adjoint, tape(op.inputs[b]).*map);
       }
     }
-    if (op.first_logit != kNoParameter) {
-      const double mean = dot(op.weights, g);
-      for (std::size_t b = 0; b < g.size(); ++b) {
-        gradient_[static_cast<std::size_t>(op.first_logit) + b] += op.weights[b] * (g[b] - mean);
-      }
+    if (op.first_logit == kNoParameter) return;
+    for (std::size_t a = 0; a < g.size(); ++a) {
+      double sum = 0;
+      for (std::size_t b = 0; b < g.size(); ++b) sum += op.weights[b] * (g[a] - g[b]);
+      gradient_[static_cast<std::size_t>(op.first_logit) + a] += op.weights[a] * sum;
     }
   }
 

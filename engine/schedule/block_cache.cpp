@@ -82,6 +82,7 @@ void BlockCache<T>::allocate(Slot& slot, Range examples) const {
   }
   block.examples = examples;
   block.diagonal.assign(static_cast<std::size_t>(num_rows), 0.0);
+  block.exponents.assign(static_cast<std::size_t>(num_rows), 0);
   // Lanes without an example are black images.
   const Index stride = block.view.pack_stride;
   std::fill_n(block.packs.data() + (packs - 1) * stride, stride, T(0));

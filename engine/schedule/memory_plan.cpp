@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <vector>
 
 #include "engine/core/errors.hpp"
 #include "engine/lanes/lane_program.hpp"
@@ -29,7 +30,9 @@ template <class T>
 Sizes sizes_for(const ComputeRequest& request) {
   const bool tape = request.derivative != Derivative::kNone;
   const bool jacobian = request.derivative == Derivative::kJacobian;
-  const LaneProgram program = compile_lanes(*request.program, tape);
+  // Sizes do not depend on the powers of two that maps are stored with.
+  const std::vector<int> exponents(request.program->values.size(), 0);
+  const LaneProgram program = compile_lanes(*request.program, tape, exponents);
   const Index edge = request.plan->tile_size;
   const auto area = static_cast<std::size_t>(edge * edge);
   Sizes sizes;

@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <vector>
 
+#include "engine/lanes/derivatives.hpp"
 #include "engine/lanes/lane_ranges.hpp"
 #include "engine/lanes/weight_sums.hpp"
 #include "engine/schedule/tile_derivative.hpp"
@@ -39,6 +41,7 @@ class TileGradient {
     row_has_sums_.assign(as_size(groups * num_rows_), 0);
     bends_.assign(as_size(groups * num_steps()), 0.0);
     raw_.assign(as_size(groups * program.num_raw()), 0.0);
+    seed_exponent_ = choose_seed_exponent();
   }
 
   void add_to(std::span<double> gradient) {
@@ -49,9 +52,10 @@ class TileGradient {
     complete_weight_sums<T>(program_, bends, raw);
     add_chains(raw, true);
     if (!tile_.triangle) add_chains(raw, false);
-    for (const DerivativeTerm& term : program_.terms) {
-      gradient[as_size(term.parameter)] +=
-          term.coefficient * raw[as_size(term.step * kNumRaw + term.raw)];
+    std::vector<double> derivatives(gradient.size(), 0.0);
+    add_derivatives(program_, raw.data(), 1, derivatives);
+    for (std::size_t p = 0; p < gradient.size(); ++p) {
+      gradient[p] += std::ldexp(derivatives[p], seed_exponent_);
     }
   }
 
@@ -97,7 +101,7 @@ class TileGradient {
     kernels.forward(forward, pack);
     if (!kernel_.empty()) {
       const T* result = w.pair.slots.data() + forward.output_slot * forward.slot_stride * lanes_;
-      std::copy_n(result, count, kernel_.data() + row * num_columns_ + first);
+      store_entries(tile_, result, row, first, count, kernel_);
     }
     if (!needed) return;
     char& has_sums = row_has_sums_[as_size(group * num_rows_ + row)];
@@ -112,6 +116,36 @@ class TileGradient {
     has_sums = 1;
   }
 
+  /// A power of two that brings the largest of the tile's seeds to about 1, if they are far from
+  /// it: what is made of them in T then neither overflows nor vanishes.
+  int choose_seed_exponent() const {
+    constexpr int kSteadyExponent = 32;
+    double largest = 0;
+    for (Index row = 0; row < num_rows_; ++row) {
+      for (Index column = 0; column < num_columns_; ++column) {
+        largest = std::max(largest, std::abs(scaled_upstream(row, column)));
+      }
+    }
+    if (largest == 0 || !std::isfinite(largest)) return 0;
+    const int exponent = std::ilogb(largest);
+    return std::abs(exponent) <= kSteadyExponent ? 0 : exponent;
+  }
+
+  /// ∂L/∂K of a pair, by K as the kernels have it: K · 2^(s_x + s_y) (LaneProgram::scales_images).
+  double scaled_upstream(Index row, Index column) const {
+    double seed = upstream_.direct[as_size(row * num_columns_ + column)];
+    if (tile_.triangle && row != column)
+      seed += upstream_.direct[as_size(column * num_columns_ + row)];
+    if (!upstream_.mirrored.empty()) seed += upstream_.mirrored[as_size(column * num_rows_ + row)];
+    const int exponent = entry_exponent(tile_, row, column) - tile_.program.output_exponent;
+    return exponent == 0 ? seed : std::ldexp(seed, -exponent);
+  }
+
+  T seed_of(Index row, Index column) const {
+    const double seed = scaled_upstream(row, column);
+    return static_cast<T>(seed_exponent_ == 0 ? seed : std::ldexp(seed, -seed_exponent_));
+  }
+
   /// ∂L/∂K of every lane; false when all are 0. The mirror image of a pair is the same pair.
   bool set_seeds(Index row, Index first, Index count, DerivativeWorkspace<T>& w) const {
     bool any = false;
@@ -119,11 +153,8 @@ class TileGradient {
     for (Index lane = 0; lane < count; ++lane) {
       const Index column = first + lane;
       if (tile_.triangle && column <= row) continue;
-      double seed = upstream_.direct[as_size(row * num_columns_ + column)];
-      if (tile_.triangle) seed += upstream_.direct[as_size(column * num_columns_ + row)];
-      if (!upstream_.mirrored.empty())
-        seed += upstream_.mirrored[as_size(column * num_rows_ + row)];
-      w.seeds[as_size(lane)] = static_cast<T>(seed);
+      const T seed = seed_of(row, column);
+      w.seeds[as_size(lane)] = seed;
       any = any || seed != 0;
     }
     return any;
@@ -188,8 +219,7 @@ class TileGradient {
   void run_chain(bool rows, Index first, Index count, DerivativeWorkspace<T>& w) const {
     std::fill_n(w.seeds.data(), lanes_, T(0));
     for (Index i = 0; i < count && tile_.triangle; ++i) {
-      const double seed = upstream_.direct[as_size((first + i) * num_columns_ + first + i)];
-      w.seeds[as_size(i)] = static_cast<T>(seed);
+      w.seeds[as_size(i)] = seed_of(first + i, first + i);
     }
     if (rows) gather_row_sums(first, count, w.bend.data());
     w.run_chain(program_, rows ? tile_.rows : tile_.columns, first / lanes_,
@@ -223,6 +253,7 @@ class TileGradient {
   std::span<T> kernel_;
   Index lanes_ = simd::kernels<T>().lanes;
   Index maps_, num_rows_, num_columns_;
+  int seed_exponent_ = 0;           ///< seeds are divided by 2^seed_exponent_, gradients multiplied
   std::vector<double> raw_;         ///< [group, step, kNumRaw]
   std::vector<double> bends_;       ///< [group, step]
   std::vector<char> row_has_sums_;  ///< [group, row]: sums_.rows has been written

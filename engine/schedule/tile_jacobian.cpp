@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
+#include "engine/lanes/derivatives.hpp"
 #include "engine/schedule/tile_derivative.hpp"
 #include "engine/simd/kernels.hpp"
 
@@ -9,15 +11,14 @@ namespace {
 
 std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
 
-/// to[p] = Σ terms of parameter p, for the raw derivatives raw[step][kNumRaw] of lane `lane`.
+/// to[p] = the derivative by parameter p of lane `lane`, whose K is stored times 2^exponent.
 template <class Raw>
 void derivatives_of_lane(const ReverseProgram& program, const Raw* raw, Index lanes, Index lane,
-                         std::vector<double>& to) {
+                         int exponent, std::vector<double>& to) {
   std::fill(to.begin(), to.end(), 0.0);
-  for (const DerivativeTerm& term : program.terms) {
-    const Index at = (term.step * kNumRaw + term.raw) * lanes + lane;
-    to[as_size(term.parameter)] += term.coefficient * static_cast<double>(raw[at]);
-  }
+  add_derivatives(program, raw + lane, lanes, to);
+  if (exponent == 0) return;
+  for (double& derivative : to) derivative = std::ldexp(derivative, -exponent);
 }
 
 template <class T>
@@ -34,7 +35,7 @@ void run_pack(const TileOperands<T>& tile, const ReverseProgram& program, Index 
       w.pair.slots.data(), w.pair.scratch.data()};
   kernels.forward(forward, pack);
   const T* result = pack.slots + forward.output_slot * forward.slot_stride * kernels.lanes;
-  std::copy_n(result, count, kernel.data() + row * num_columns + first);
+  store_entries(tile, result, row, first, count, kernel);
   T* adjoints = w.adjoints.data();
   const Index set = program.num_adjoints * forward.slot_stride * kernels.lanes;
   T* side_scratch = w.side_scratch.data();
@@ -44,7 +45,8 @@ void run_pack(const TileOperands<T>& tile, const ReverseProgram& program, Index 
        side_scratch + tile.program.scratch_vectors * kernels.lanes, w.bend.data(), w.raw.data()});
   std::vector<double> derivatives(as_size(program.num_parameters));
   for (Index lane = 0; lane < count; ++lane) {
-    derivatives_of_lane(program, w.raw.data(), kernels.lanes, lane, derivatives);
+    const int exponent = entry_exponent(tile, row, first + lane) - tile.program.output_exponent;
+    derivatives_of_lane(program, w.raw.data(), kernels.lanes, lane, exponent, derivatives);
     T* to = jacobian.data() + row * num_columns + first + lane;
     for (std::size_t p = 0; p < derivatives.size(); ++p) {
       to[as_size(num_rows * num_columns) * p] = static_cast<T>(derivatives[p]);
@@ -68,7 +70,8 @@ void compute_diagonal_jacobian(const PreparedBlock<T>& block, const ReverseProgr
     w.run_chain(program, block, pack, nullptr);
     std::vector<double> derivatives(as_size(program.num_parameters));
     for (Index lane = 0; lane < count; ++lane) {
-      derivatives_of_lane(program, w.raw.data(), lanes, lane, derivatives);
+      const int exponent = 2 * block.exponents[as_size(first + lane)];
+      derivatives_of_lane(program, w.raw.data(), lanes, lane, exponent, derivatives);
       for (std::size_t p = 0; p < derivatives.size(); ++p) {
         jacobian[p * as_size(n) + as_size(first + lane)] = static_cast<T>(derivatives[p]);
       }

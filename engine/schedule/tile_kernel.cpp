@@ -1,6 +1,7 @@
 #include "engine/schedule/tile_kernel.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/simd/kernels.hpp"
 
@@ -24,9 +25,8 @@ void compute_strip(const TileOperands<T>& tile, const Strip& strip, LaneWorkspac
                    std::span<T> kernel) {
   const simd::Kernels<T>& kernels = simd::kernels<T>();
   const LaneSteps program = tile.program.view();
-  const Index num_columns = tile.columns.examples.size();
   const Index first = strip.pack * kernels.lanes;
-  const Index count = std::min(kernels.lanes, num_columns - first);
+  const Index count = std::min(kernels.lanes, tile.columns.examples.size() - first);
   const T* pack = tile.columns.view.packs + strip.pack * tile.columns.view.pack_stride;
   const T* result =
       workspace.slots.data() + program.output_slot * program.slot_stride * kernels.lanes;
@@ -34,11 +34,22 @@ void compute_strip(const TileOperands<T>& tile, const Strip& strip, LaneWorkspac
     if (tile.triangle && first + count <= row + 1) break;  // nothing above the diagonal any more
     kernels.forward(program, {tile.rows.view.rows + row * tile.rows.view.row_stride, pack,
                               workspace.slots.data(), workspace.scratch.data()});
-    std::copy_n(result, count, kernel.data() + row * num_columns + first);
+    store_entries(tile, result, row, first, count, kernel);
   }
 }
 
 }  // namespace
+
+template <class T>
+void store_entries(const TileOperands<T>& tile, const T* lanes, Index row, Index first, Index count,
+                   std::span<T> kernel) {
+  T* const to = kernel.data() + row * tile.columns.examples.size() + first;
+  for (Index i = 0; i < count; ++i) {
+    const int exponent = entry_exponent(tile, row, first + i);
+    to[i] = exponent == 0 ? lanes[i]
+                          : static_cast<T>(std::ldexp(static_cast<double>(lanes[i]), -exponent));
+  }
+}
 
 template <class T>
 void mirror_triangle(std::span<const double> diagonal, std::span<T> matrix) {
@@ -62,6 +73,10 @@ void compute_tile_kernel(const TileOperands<T>& tile, Executor& executor,
   if (tile.triangle) mirror_triangle<T>(tile.rows.diagonal, kernel);
 }
 
+template void store_entries(const TileOperands<float>&, const float*, Index, Index, Index,
+                            std::span<float>);
+template void store_entries(const TileOperands<double>&, const double*, Index, Index, Index,
+                            std::span<double>);
 template void mirror_triangle(std::span<const double>, std::span<float>);
 template void mirror_triangle(std::span<const double>, std::span<double>);
 template void compute_tile_kernel(const TileOperands<float>&, Executor&,

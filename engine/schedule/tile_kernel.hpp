@@ -24,6 +24,19 @@ struct TileOperands {
   bool triangle = false;
 };
 
+/// The exponent that an entry of K is stored with: K = what the kernels leave · 2^−exponent.
+template <class T>
+int entry_exponent(const TileOperands<T>& tile, Index row, Index column) {
+  return tile.program.output_exponent + tile.rows.exponents[static_cast<std::size_t>(row)] +
+         tile.columns.exponents[static_cast<std::size_t>(column)];
+}
+
+/// Writes entries row, first … first + count − 1 of K to `kernel` [rows, columns]. `lanes`: what
+/// the kernels leave of them.
+template <class T>
+void store_entries(const TileOperands<T>& tile, const T* lanes, Index row, Index first, Index count,
+                   std::span<T> kernel);
+
 /// Fills the lower triangle of a square matrix from the upper one, and sets its diagonal.
 template <class T>
 void mirror_triangle(std::span<const double> diagonal, std::span<T> matrix);

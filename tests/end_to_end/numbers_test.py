@@ -107,8 +107,15 @@ class NumbersTest(CommandTest):
             for dtype in ("float32", "float64"):
                 with self.subTest(smallest=smallest, dtype=dtype):
                     self.build(pixels, dtype)  # with a bias such an image is as good as black
-                    # Without one its variance may be too small for the type: finite, never NaN.
-                    self.build(pixels, dtype, "no_bias.json", verify=False)
+                    # Without one it counts as long as the type holds its variance.
+                    if 1e-19 < smallest or dtype == "float64" and 1e-150 < smallest:
+                        self.build(pixels, dtype, "no_bias.json")
+                        continue
+                    np.save(self.dir / "x.npy", pixels)
+                    cure = "--dtype float64" if smallest > 1e-150 else "no --dtype"
+                    self.assert_fails(1, ["image 4", "K(x, x)", dtype, cure], "kernel-build", "--network",
+                                      "no_bias.json", "--train", "x.npy", "--out", "k.h5", "--overwrite",
+                                      "--dtype", dtype)
 
     def test_pixels_of_1e30_overflow_float32_which_is_named_with_advice_and_not_float64(self):
         self.pixels[7] *= 1e30
@@ -128,6 +135,24 @@ class NumbersTest(CommandTest):
                     part = self.build(pixels[:count], dtype)
                     self.assertEqual(part.shape, (count, count))
                     self.assertTrue(np.array_equal(part, whole[:count, :count]))
+
+    def test_deep_networks_keep_their_digits_or_are_refused_by_name(self):
+        def deep(layers):
+            self.write("deep.json", f"""{{"layers": [{{"type": "repeat", "times": {layers}, "layers": [
+                {{"type": "conv2d", "kernel_size": 3, "var_weight": 1}}, {{"type": "relu"}}]}},
+                {{"type": "conv2d", "kernel_size": 12, "padding": 0}}]}}""")
+        for layers, held in ((60, ("float32", "float64")), (150, ("float64",)), (700, ("float64",)), (2000, ())):
+            deep(layers)
+            np.save(self.dir / "x.npy", self.pixels)
+            for dtype in ("float32", "float64"):
+                with self.subTest(layers=layers, dtype=dtype):
+                    if dtype in held:
+                        self.build(self.pixels, dtype, "deep.json")
+                        continue
+                    cure = "--dtype float64" if "float64" in held else "no --dtype"
+                    self.assert_fails(1, ["image ", "K(x, x)", dtype, cure], "kernel-build", "--network",
+                                      "deep.json", "--train", "x.npy", "--out", "k.h5", "--overwrite",
+                                      "--dtype", dtype)
 
 
 if __name__ == "__main__":

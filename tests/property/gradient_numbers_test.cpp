@@ -217,7 +217,8 @@ TEST_CASE("no finite image makes a derivative that is not finite, on any random 
     images.append(point);
     for (const DataType type : kDataTypes) {
       CAPTURE(name_of(type));
-      const MatrixImages square = MatrixImages::square(images);
+      const MatrixImages square = MatrixImages::square(representable(program, images, type));
+      CHECK(square.num_rows() >= 6);
       for (const double entry : lane_jacobian(program, square, {type})) {
         REQUIRE(std::isfinite(entry));
       }
@@ -225,6 +226,48 @@ TEST_CASE("no finite image makes a derivative that is not finite, on any random 
       for (const double entry : lane_gradient(program, square, upstream, {type})) {
         REQUIRE(std::isfinite(entry));
       }
+    }
+  }
+}
+
+TEST_CASE("derivatives by logits keep their digits however dominant one branch is") {
+  // Behind the mixture all is linear, so g_0 and g_1 do not depend on the logits, and ∂K/∂logit_0 =
+  // w_0 w_1 (g_0 − g_1) = −∂K/∂logit_1 is w_0 w_1 times what it is at equal logits, over ¼.
+  const ImageShape shape{.channels = 1, .height = 6, .width = 6};
+  const auto program_at = [&](double logit) {
+    return program_of(
+        R"({"layers": [
+      {"type": "conv2d", "kernel_size": 3, "var_weight": 1.5, "var_bias": 0.2}, {"type": "relu"},
+      {"type": "mixture", "logits": [)" +
+            std::to_string(logit) + ", " + std::to_string(-logit) +
+            R"(], "branches": [[{"type": "conv2d", "kernel_size": 3, "var_weight": 1.1}],
+        [{"type": "relu"}, {"type": "conv2d", "kernel_size": 1, "var_weight": 1.7}]]},
+      {"type": "conv2d", "kernel_size": 6, "padding": 0}]})",
+        shape);
+  };
+  const MatrixImages images = MatrixImages::square(random_images(21, shape, 6));
+  const std::vector<double> upstream = random_numbers(22, images.num_entries());
+  for (const DataType type : kDataTypes) {
+    CAPTURE(name_of(type));
+    const double allowed = type == DataType::kFloat32 ? 1e-4 : 1e-11;
+    const Program equal = program_at(0);
+    const std::size_t first = parameter_index(equal, "mixture0.logit0");
+    const auto jacobian = lane_jacobian(equal, images, {type});
+    const auto gradient = lane_gradient(equal, images, upstream, {type});
+    for (const double logit : {-40.0, -20.0, -15.0, 5.0, 15.0, 20.0, 40.0}) {
+      CAPTURE(logit);
+      const Program program = program_at(logit);
+      const double ratio = 4 / ((1 + std::exp(2 * logit)) * (1 + std::exp(-2 * logit)));
+      const auto tilted = lane_jacobian(program, images, {type});
+      const std::size_t n = images.num_entries();
+      for (std::size_t i = first * n; i < (first + 1) * n; ++i) {
+        const double expected = ratio * jacobian[i];
+        CHECK(std::abs(tilted[i] - expected) <= allowed * std::abs(expected));
+        CHECK(std::abs(tilted[i + n] + expected) <= allowed * std::abs(expected));
+      }
+      const double whole = lane_gradient(program, images, upstream, {type})[first];
+      const double expected = ratio * gradient[first];
+      CHECK(std::abs(whole - expected) <= 10 * allowed * std::abs(expected));
     }
   }
 }

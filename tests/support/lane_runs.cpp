@@ -1,9 +1,12 @@
 #include "tests/support/lane_runs.hpp"
 
+#include <algorithm>
+#include <limits>
 #include <numeric>
 #include <utility>
 
 #include "engine/core/array_source.hpp"
+#include "engine/reference/reference.hpp"
 #include "io/network/network_json.hpp"
 
 namespace gramtile::test {
@@ -23,6 +26,21 @@ Images Images::reordered(std::span<const Index> order) const {
   Images result{shape, {}};
   for (const Index i : order) result.append((*this)[i]);
   return result;
+}
+
+Images representable(const Program& program, const Images& images, DataType type) {
+  const bool single = type == DataType::kFloat32;
+  const double smallest = single ? std::numeric_limits<float>::min() : 0x1p-1022;
+  const double largest = single ? std::numeric_limits<float>::max() : 0x1.fffffffffffffp+1023;
+  Images kept{images.shape, {}};
+  for (Index i = 0; i < images.size(); ++i) {
+    const double variance = reference::kernel_diagonal(program, images[i]);
+    const bool held = variance >= smallest && variance <= largest / 16;
+    const bool black =
+        std::all_of(images[i].begin(), images[i].end(), [](double pixel) { return pixel == 0; });
+    if (held || (black && variance == 0)) kept.append(images[i]);
+  }
+  return kept;
 }
 
 Images random_images(std::uint64_t seed, ImageShape shape, Index count) {

@@ -23,6 +23,9 @@ struct Images {
   Images reordered(std::span<const Index> order) const;
 };
 
+/// The images whose K(x, x) is 0 or inside the range of `type`: the engine refuses others.
+Images representable(const Program& program, const Images& images, DataType type);
+
 /// `count` images of random_image().
 Images random_images(std::uint64_t seed, ImageShape shape, Index count);
 

@@ -20,7 +20,12 @@ constexpr ImageShape kSmall{.channels = 1, .height = 4, .width = 4};
 
 /// A program with its tape and its reverse, in a place of their own: each refers to the one before.
 struct Reversed {
-  explicit Reversed(Program lowered) : program(std::move(lowered)) {}
+  explicit Reversed(Program lowered) : Reversed(std::move(lowered), {}) {}
+  /// With given powers of two instead of the program's own.
+  Reversed(Program lowered, const std::vector<int>& exponents)
+      : program(std::move(lowered)),
+        tape(exponents.empty() ? compile_lanes(program, true)
+                               : compile_lanes(program, true, exponents)) {}
   Reversed(const Reversed&) = delete;
   Reversed& operator=(const Reversed&) = delete;
 
@@ -38,7 +43,7 @@ struct Reversed {
   }
 
   Program program;
-  LaneProgram tape = compile_lanes(program, true);
+  LaneProgram tape;
   ReverseProgram reverse = reverse_lanes(tape, program);
 };
 
@@ -102,7 +107,8 @@ TEST_CASE("convnet-gp: backwards 8 steps on two adjoints, each stored once") {
 
 TEST_CASE(
     "convnet-gp: every parameter has one raw derivative, with the window's and the relu's factor") {
-  const Reversed r(preset("convnet-gp"));
+  const Program convnet = preset("convnet-gp");
+  const Reversed r(convnet, std::vector<int>(convnet.values.size(), 0));
   CHECK(r.reverse.num_parameters == 16);
   CHECK(r.reverse.terms.size() == 16);
   CHECK(r.coefficient("conv0.var_weight", 0, kRawWeight) == 1.0 / 49);
@@ -111,6 +117,23 @@ TEST_CASE(
   for (Index step = 0; step < 8; ++step) {
     CHECK(r.coefficient("conv" + std::to_string(step) + ".var_bias", step, kRawBias) == 1);
   }
+}
+
+TEST_CASE("a term has the power of two of its step's output, source and addend over that of K") {
+  const Program convnet = preset("convnet-gp");
+  std::vector<int> exponents;
+  for (std::size_t v = 0; v < convnet.values.size(); ++v)
+    exponents.push_back(-2 * static_cast<int>(v));
+  const Reversed r(convnet, exponents);
+  // Values: 0 the images, 1, 3, … 13 behind convolutions, 2, 4, … 14 behind relus, 15 K.
+  CHECK(r.coefficient("conv0.var_bias", 0, kRawBias) == 0x1p28);
+  CHECK(r.coefficient("conv0.var_weight", 0, kRawWeight) == 0x1p28 / 49);
+  CHECK(r.coefficient("conv1.var_bias", 1, kRawBias) == 0x1p24);
+  // Its source is the map in front of the relu that it applies.
+  CHECK(r.coefficient("conv1.var_weight", 1, kRawWeight) == 0x1p26 * 0.5 / 49);
+  CHECK(r.tape.steps[1].weight == doctest::Approx(0x1p-4 * 2.79 / 2));
+  CHECK(r.tape.steps[1].bias == doctest::Approx(0x1p-6 * 7.86));
+  CHECK(r.tape.output_exponent == -30);
 }
 
 /// Steps whose tape holds haversines.
@@ -233,17 +256,26 @@ TEST_CASE("a map that is summed with itself gets both adjoints") {
 }
 
 TEST_CASE("logits: each branch of a mixture through the softmax") {
-  // Weights ½ and ½: ∂m_b/∂logit_j = ½ (δ_bj − ½).
+  // Weights ½ and ½; the identity is the addend, the relu the step's source, with its ½.
   const Reversed r(small(R"({"layers": [{"type": "conv2d", "kernel_size": 3},
     {"type": "mixture", "logits": [0, 0], "branches": [[], [{"type": "relu"}]]},
     {"type": "conv2d", "kernel_size": 4, "padding": 0}]})"));
   check_slots(r.reverse);
   REQUIRE(r.reverse.steps.size() == 3);
   CHECK(r.reverse.steps[1].forward.addend_derivative);
-  CHECK(r.coefficient("mixture0.logit0", 1, kRawAddend) == 0.25);
-  CHECK(r.coefficient("mixture0.logit1", 1, kRawAddend) == -0.25);
-  CHECK(r.coefficient("mixture0.logit0", 1, kRawWeight) == -0.125);  // the relu's ½
-  CHECK(r.coefficient("mixture0.logit1", 1, kRawWeight) == 0.125);
+  REQUIRE(r.reverse.mixtures.size() == 1);
+  const MixtureTerms& mixture = r.reverse.mixtures[0];
+  CHECK(mixture.first_logit ==
+        static_cast<Index>(test::parameter_index(r.program, "mixture0.logit0")));
+  REQUIRE(mixture.branches.size() == 2);
+  for (const auto& branch : mixture.branches) {
+    CHECK(branch.step == 1);
+    CHECK(branch.weight == 0.5);
+  }
+  CHECK(mixture.branches[0].raw == kRawAddend);
+  CHECK(mixture.branches[0].factor == 1);
+  CHECK(mixture.branches[1].raw == kRawWeight);
+  CHECK(mixture.branches[1].factor == 0.5);
 }
 
 TEST_CASE("adjoint slots are sound on random nested networks") {
