@@ -20,6 +20,7 @@ template <class D, class Source>
 struct PlainAdjoint {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
+  static constexpr bool kUnitOnly = false, kFused = true;
   D d;
   Source source;
   AdjointMap<D> adjoint;  // map == nullptr for images: nobody asks
@@ -137,7 +138,8 @@ class ReversePairStep {
         static_cast<T>(step.forward.weight),
         step.forward.input,
         {hn::Zero(d_), hn::Zero(d_)}};
-    Transposed(d_, step, program_.forward.row_vectors, b_.pack.scratch, rows, consumer);
+    Transposed(d_, step, program_.forward.row_vectors, b_.pack.scratch, rows,
+               ConsumerOf(d_, consumer));
     return hn::Add(consumer.weight_sums[0], consumer.weight_sums[1]);
   }
 
@@ -152,7 +154,8 @@ class ReversePairStep {
                     V& bias) const {
     const NextSums<D> sums = NextSumsOf(d_, program_, step, next, b_.pack.scratch);
     const auto consumer = AdjointOf<kNonneg, kHaversines>(step, next, sums);
-    Transposed(d_, step, program_.forward.row_vectors, b_.pack.scratch, rows, consumer);
+    Transposed(d_, step, program_.forward.row_vectors, b_.pack.scratch, rows,
+               ConsumerOf(d_, consumer));
     bias = consumer.target.sum;
     return consumer.WeightSum();
   }
@@ -182,7 +185,8 @@ class ReversePairStep {
     adjoint.target.way = AdjointWay::kSum;
     const ReluEnd<kNonneg, D> consumer{
         d_, AffineOf(next.forward), adjoint, {hn::Zero(d_), hn::Zero(d_)}};
-    Transposed(d_, step, program_.forward.row_vectors, b_.pack.scratch, rows, consumer);
+    Transposed(d_, step, program_.forward.row_vectors, b_.pack.scratch, rows,
+               ConsumerOf(d_, consumer));
     return {hn::Add(consumer.weight_sums[0], consumer.weight_sums[1]), consumer.adjoint.target.sum,
             hn::Zero(d_)};
   }
@@ -198,7 +202,7 @@ class ReversePairStep {
     const LaneStep& writer = next.forward;
     const ReluTurn<kNonneg, D> consumer{d_, AffineOf(writer),
                                         AdjointOf<kNonneg, true>(step, &next, sums), seeds};
-    RunStepFromSource(d_, program_.forward, writer, b_.pack, consumer);
+    RunStepFromSource(d_, program_.forward, writer, b_.pack, ConsumerOf(d_, consumer));
     bias = consumer.adjoint.target.sum;
   }
 

@@ -117,6 +117,7 @@ template <bool kWeightSum, class D, class Variance>
 struct ChainAdjoint {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
+  static constexpr bool kUnitOnly = false, kFused = true;
   D d;
   Variance variance;
   AdjointTarget<D> target;
@@ -187,7 +188,7 @@ HWY_INLINE void ReverseChainStep(D d, const ReverseSteps& program, const Reverse
       static_cast<T>(step.forward.weight),
       step.forward.input,
       hn::Zero(d)};
-  Transposed(d, step, program.forward.row_vectors, buffers.scratch, rows, consumer);
+  Transposed(d, step, program.forward.row_vectors, buffers.scratch, rows, ConsumerOf(d, consumer));
   const auto add = [&](int kind, hn::Vec<D> v) HWY_ATTR {
     hn::Store(hn::Add(v, hn::Load(d, buffers.raw + kind * n)), d, buffers.raw + kind * n);
   };

@@ -96,6 +96,7 @@ template <bool kNonneg, Tape kTape, class D>
 struct ReluIntoNext {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
+  static constexpr bool kUnitOnly = true, kFused = true;
   D d;
   ReluOfOutput<kNonneg, kTape, D> relu;
   NextSums<D> next;
@@ -133,6 +134,7 @@ template <bool kNonneg, class D>
 struct ReluIntoMap {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
+  static constexpr bool kUnitOnly = true, kFused = true;
   D d;
   ReluOfOutput<kNonneg, Tape::kOutput, D> relu;
   Affine<D> affine;
@@ -196,7 +198,7 @@ class ForwardPass {
     }
     if (next == nullptr || !next->sums_ready) {
       const StoreAffine<D> consumer{d_, AffineOf(step), Map(step.output_slot), step.output};
-      RunStepFromSource(d_, program_, step, pack_, consumer);
+      RunStepFromSource(d_, program_, step, pack_, ConsumerOf(d_, consumer));
     } else if (next->source == RowSource::kReluNonneg) {
       IntoNext<true>(step, *next);
     } else {
@@ -219,19 +221,22 @@ class ForwardPass {
   HWY_NOINLINE void IntoNext(const LaneStep& step, const LaneStep& next) const {
     const NextSums<D> sums = SumsOf(next);
     sums.Start();
-    RunStepFromSource(d_, program_, step, pack_,
-                      ReluIntoNext<kNonneg, kTape, D>{d_, OutputRelu<kNonneg, kTape>(step, next),
-                                                      sums, sums.Origin(0)});
+    const ReluIntoNext<kNonneg, kTape, D> consumer{d_, OutputRelu<kNonneg, kTape>(step, next), sums,
+                                                   sums.Origin(0)};
+    RunStepFromSource(d_, program_, step, pack_, ConsumerOf(d_, consumer));
   }
   template <bool kNonneg>
   HWY_NOINLINE void IntoMap(const LaneStep& step, const LaneStep& next,
                             const LaneStep* after) const {
     const NextSums<D> sums = SumsOf(after != nullptr ? *after : step);
     if (after != nullptr) sums.Start();
-    RunStepFromSource(d_, program_, step, pack_,
-                      ReluIntoMap<kNonneg, D>{d_, OutputRelu<kNonneg, Tape::kOutput>(step, next),
-                                              AffineOf(next), OutputOf(next),
-                                              after != nullptr ? &sums : nullptr, sums.Origin(0)});
+    const ReluIntoMap<kNonneg, D> consumer{d_,
+                                           OutputRelu<kNonneg, Tape::kOutput>(step, next),
+                                           AffineOf(next),
+                                           OutputOf(next),
+                                           after != nullptr ? &sums : nullptr,
+                                           sums.Origin(0)};
+    RunStepFromSource(d_, program_, step, pack_, ConsumerOf(d_, consumer));
   }
 
   const LaneStep* Following(Index i) const {

@@ -104,7 +104,9 @@ double checked_diagonal(double diagonal, int exponent, Index example) {
   const double result = std::ldexp(diagonal, -exponent);
   // Only for a message: the power of ten where not even double holds the number.
   const auto text = [&] {
-    if (diagonal == 0 || (std::isnormal(result))) return fmt::format("{:.3g}", result);
+    if (diagonal == 0 || !std::isfinite(diagonal) || std::isnormal(result)) {
+      return fmt::format("{:.3g}", result);
+    }
     return fmt::format("about 1e{:.0f}", std::log10(std::abs(diagonal)) - 0.30103 * exponent);
   };
   if (!(result <= kLargestVariance<T>)) {

@@ -42,6 +42,7 @@ struct ReluAdjoint {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
   static constexpr bool kAccumulates = kBends == Bends::kSums;
+  static constexpr bool kUnitOnly = false, kFused = true;
   D d;
   ReluOperands<T> operands;  // its map holds haversines, or xy
   AdjointTarget<D> target;
@@ -179,6 +180,7 @@ template <bool kNonneg, class D>
 struct ReluTurn {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
+  static constexpr bool kUnitOnly = true, kFused = true;
   D d;
   Affine<D> affine;  // without an addend
   ReluAdjoint<kNonneg, Bends::kSums, true, D> adjoint;
@@ -224,6 +226,7 @@ template <bool kNonneg, class D>
 struct ReluEnd {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
+  static constexpr bool kUnitOnly = false, kFused = true;
   D d;
   Affine<D> affine;  // without an addend
   ReluAdjoint<kNonneg, Bends::kSums, true, D> adjoint;

@@ -169,6 +169,7 @@ template <class D>
 struct StoreAffine {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
+  static constexpr bool kUnitOnly = false, kFused = true;
   D d;
   Affine<D> affine;
   T* output;
@@ -207,9 +208,9 @@ HWY_INLINE WindowJob<hn::TFromD<D>> WindowJobOf(D d, const LaneStep& step, Index
           step.sums_ready};
 }
 
-template <class D, class Source, class Consumer>
-HWY_INLINE void RunStep(D d, const LaneStep& step, Index row_vectors, hn::TFromD<D>* scratch,
-                        const Source& source, const Consumer& consumer) {
+template <class D>
+HWY_NOINLINE void RunStep(D d, const LaneStep& step, Index row_vectors, hn::TFromD<D>* scratch,
+                          const SourceHandle<D>& source, const ConsumerHandle<D>& consumer) {
   if (step.pointwise()) return SinglePixels(d, step.output, scratch, source, consumer);
   WindowSums(d, WindowJobOf(d, step, row_vectors, scratch), source, consumer);
 }
@@ -237,26 +238,23 @@ HWY_INLINE ReluOperands<hn::TFromD<D>> ReluSource(D d, const LaneSteps& program,
           pack.row + inverse, pack.pack + root * lanes, pack.pack + inverse * lanes};
 }
 
-template <class D, class Consumer>
-HWY_INLINE void RunStepFromSource(D d, const LaneSteps& program, const LaneStep& step,
-                                  const PackOperands<hn::TFromD<D>>& pack,
-                                  const Consumer& consumer) {
-  const Index lanes = static_cast<Index>(hn::Lanes(d)), row = program.row_vectors;
+template <class D>
+HWY_NOINLINE void RunStepFromSource(D d, const LaneSteps& program, const LaneStep& step,
+                                    const PackOperands<hn::TFromD<D>>& pack,
+                                    const ConsumerHandle<D>& consumer) {
+  const Index lanes = static_cast<Index>(hn::Lanes(d));
+  const auto run = [&](const auto& source) HWY_ATTR {
+    RunStep(d, step, program.row_vectors, pack.scratch, SourceOf(d, source), consumer);
+  };
   switch (step.source) {
     case RowSource::kImages:
-      return RunStep(d, step, row, pack.scratch, ImageSource(d, program, pack), consumer);
-    case RowSource::kMap: {
-      const auto* map = pack.slots + step.input_slot * program.slot_stride * lanes;
-      return RunStep(d, step, row, pack.scratch, MapRows<D>{d, map}, consumer);
-    }
-    case RowSource::kReluNonneg: {
-      const ReluRows<D, true> source{d, ReluSource(d, program, step, pack)};
-      return RunStep(d, step, row, pack.scratch, source, consumer);
-    }
-    case RowSource::kRelu: {
-      const ReluRows<D, false> source{d, ReluSource(d, program, step, pack)};
-      return RunStep(d, step, row, pack.scratch, source, consumer);
-    }
+      return run(ImageSource(d, program, pack));
+    case RowSource::kMap:
+      return run(MapRows<D>{d, pack.slots + step.input_slot * program.slot_stride * lanes});
+    case RowSource::kReluNonneg:
+      return run(ReluRows<D, true>{d, ReluSource(d, program, step, pack)});
+    case RowSource::kRelu:
+      return run(ReluRows<D, false>{d, ReluSource(d, program, step, pack)});
   }
 }
 

@@ -110,28 +110,35 @@ HWY_NOINLINE void SumAlongX(D d, const hn::TFromD<D>* HWY_RESTRICT rows,
   }
 }
 
-// Sums along x of the rows of a source.
-template <int K, class D>
-struct SumsAlongX {
+// Rows of sums along x, of windows of any size.
+template <class D>
+struct RowsAlongX {
   using T = hn::TFromD<D>;
-  D d;
   T* first;
   const T* zeros;
   Index stride;  // elements between rows
-  Index low, height, width, input_width;
-
-  HWY_INLINE SumsAlongX(D d_, const WindowJob<T>& job)
-      : d(d_),
-        first(job.sums),
-        zeros(job.zeros),
-        stride(sums_stride(job.output) * static_cast<Index>(hn::Lanes(d))),
-        low(job.geometry.pad_low),
-        height(job.input.height),
-        width(stride / static_cast<Index>(hn::Lanes(d))),
-        input_width(job.input.width) {}
+  Index low, height;
 
   HWY_INLINE T* Row(Index y) const { return first + y * stride; }
   HWY_INLINE const T* RowOrZeros(Index y) const { return y < 0 || y >= height ? zeros : Row(y); }
+};
+
+// Sums along x of the rows of a source.
+template <int K, class D>
+struct SumsAlongX : RowsAlongX<D> {
+  using T = hn::TFromD<D>;
+  using RowsAlongX<D>::stride, RowsAlongX<D>::low, RowsAlongX<D>::Row;
+  D d;
+  Index width, input_width;
+
+  HWY_INLINE SumsAlongX(D d_, const WindowJob<T>& job)
+      : RowsAlongX<D>{job.sums, job.zeros,
+                      sums_stride(job.output) * static_cast<Index>(hn::Lanes(d_)),
+                      job.geometry.pad_low, job.input.height},
+        d(d_),
+        width(stride / static_cast<Index>(hn::Lanes(d_))),
+        input_width(job.input.width) {}
+
   // The zeros beside the pixels of a group of rows.
   HWY_INLINE void ZeroEnds(T* rows) const {
     const Index n = kGroupRows * static_cast<Index>(hn::Lanes(d));

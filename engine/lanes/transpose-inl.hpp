@@ -66,9 +66,10 @@ struct AdjointRows {
 // Any geometry: input pixel x of an axis is in the windows of outputs o = (x + low −
 // i·dilation)/stride that are whole and inside. Sums along x of every output row are kept, then
 // summed along y.
-template <class D, class Source, class Consumer>
-void GeneralTransposed(D d, const LaneStep& step, const WindowJob<hn::TFromD<D>>& job,
-                       const Source& source, const Consumer& consumer) {
+template <class D>
+HWY_NOINLINE void GeneralTransposed(D d, const LaneStep& step, const WindowJob<hn::TFromD<D>>& job,
+                                    const SourceHandle<D>& source,
+                                    const ConsumerHandle<D>& consumer) {
   using V = hn::Vec<D>;
   const Index n = static_cast<Index>(hn::Lanes(d));
   const WindowGeometry& g = step.geometry;
@@ -89,8 +90,7 @@ void GeneralTransposed(D d, const LaneStep& step, const WindowJob<hn::TFromD<D>>
       hn::Store(sum, d, job.sums + (oy * width + x) * n);
     }
   }
-  const auto nothing = [](Index, Index) {};
-  HandOverMap(d, consumer, step.input, nothing, [&](Index y, Index x) HWY_ATTR {
+  HandOverMap(d, consumer, step.input, [&](Index y, Index x) HWY_ATTR {
     V sum = hn::Zero(d);
     for (Index i = 0; i < g.kernel_size && i * g.dilation <= y + g.pad_low; ++i) {
       const Index oy = output_of(y, i, step.output.height);
@@ -116,10 +116,11 @@ HWY_INLINE WindowJob<hn::TFromD<D>> TransposedJobOf(D d, const ReverseStep& step
 
 // Runs T of one step into the consumer. Nothing is taken from the source of a step whose sums along
 // x are there (ReverseStep::sums_ready).
-template <class D, class Consumer>
+template <class D>
 HWY_NOINLINE void Transposed(D d, const ReverseStep& step, Index row_vectors,
-                             hn::TFromD<D>* scratch, const AdjointRows<D>& source,
-                             const Consumer& consumer) {
+                             hn::TFromD<D>* scratch, const AdjointRows<D>& rows,
+                             const ConsumerHandle<D>& consumer) {
+  const SourceHandle<D> source = SourceOf(d, rows);
   const LaneStep& f = step.forward;
   if (step.is_window) {
     const auto job = TransposedJobOf(d, step, row_vectors, scratch);
@@ -129,8 +130,7 @@ HWY_NOINLINE void Transposed(D d, const ReverseStep& step, Index row_vectors,
   if (is_whole_window(f.geometry, f.input, f.output)) {
     source.Copy({0, 1}, 1, scratch, 1);
     const auto value = hn::Load(d, scratch);
-    const auto nothing = [](Index, Index) {};
-    return HandOverMap(d, consumer, f.input, nothing, [&](Index, Index) HWY_ATTR { return value; });
+    return HandOverMap(d, consumer, f.input, [&](Index, Index) HWY_ATTR { return value; });
   }
   GeneralTransposed(d, f, TransposedJobOf(d, step, row_vectors, scratch), source, consumer);
 }

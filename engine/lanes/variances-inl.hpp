@@ -57,16 +57,20 @@ template <class D>
 void RunVarianceStep(D d, const LaneSteps& program, const LaneStep& step,
                      const VarianceOperands& pack, const StoreAffine<D>& consumer) {
   const Index lanes = static_cast<Index>(hn::Lanes(d));
+  const auto run = [&](const auto& source) HWY_ATTR {
+    RunStep(d, step, program.row_vectors, pack.scratch, SourceOf(d, source),
+            ConsumerOf(d, consumer));
+  };
   if (step.source == RowSource::kImages) {
     const SquaredImageRows<D> source{d, pack.images, program.num_pixels, program.channels};
-    return RunStep(d, step, program.row_vectors, pack.scratch, source, consumer);
+    return run(source);
   }
   const double* map = pack.slots + step.input_slot * program.slot_stride * lanes;
   if (step.source == RowSource::kMap) {
-    return RunStep(d, step, program.row_vectors, pack.scratch, MapRows<D>{d, map}, consumer);
+    return run(MapRows<D>{d, map});
   }
   double* stack = pack.variances + step.map_offset * lanes;
-  RunStep(d, step, program.row_vectors, pack.scratch, VarianceRows<D>{d, map, stack}, consumer);
+  run(VarianceRows<D>{d, map, stack});
 }
 
 template <class D>

@@ -3,20 +3,7 @@
 //   source → rows of a group in a buffer → sums along x, a whole map of them → sums along y →
 //   consumer
 //
-// A source gives any of its pixels:
-//
-//   source.Copy(pixels, count, to, step)        vector x · step of `to`: pixel pixels[x], x < count
-//
-// Sums along y are handed over a few rows at a time, pixel column by pixel column:
-//
-//   consumer.Column(first row, x, rows, sums)   sums[k]: row `first row` + k, k < rows, all in one
-//                                               group; the others have no meaning
-//   consumer.Rows(first row, rows)              after all columns of these rows
-//   consumer.StartPart(x), .FirstPart(row), .LastPart(row), .Split()
-//                                               of consumers that take the columns of a whole group
-//                                               in two parts (next_sums-inl.hpp)
-//   consumer.KeepTotals(original)               a loop works on a copy of the consumer, so that its
-//                                               members stay in registers: gives totals back
+// Sources and consumers are known by their handles alone (handles-inl.hpp).
 //
 // A consumer that makes rows of the next step's source of them sums those along x at once
 // (forward-inl.hpp), so that a map between two layers is never stored.
@@ -30,95 +17,82 @@
 #define GRAMTILE_LANES_WINDOW_INL_HPP_
 #endif
 
-#include "engine/lanes/sums_along_x-inl.hpp"
+#include "engine/lanes/handles-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace gramtile {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// The first of `G` pixels of one column that a consumer is given. Four are a whole group.
-template <int G>
-HWY_INLINE Index FirstPixel(const MapShape& map, Index y, Index x) {
-  return G == kGroupRows ? y * map.width + x * kGroupRows : pixel_row(map, y)[x];
+// Room for the sums of kColumnsAtOnce columns of a group.
+template <class D>
+struct SumsBuffer {
+  alignas(64) hn::TFromD<D> sums[kColumnsAtOnce * kGroupRows * hn::MaxLanes(D())];
+};
+
+// do_it(first, end) for columns from, …, to − 1, as many at a time as a buffer holds.
+template <class Do>
+HWY_INLINE void ForColumns(Index from, Index to, const Do& do_it) {
+  for (Index x = from; x < to; x += kColumnsAtOnce) do_it(x, HWY_MIN(x + kColumnsAtOnce, to));
 }
 
-// sums[k] = Σ_{i<K} a(k + i), k < G
-//   four: core = a3 + … + a(K−1),  left = (a1+a2) + core,  right = core + (aK + a(K+1)),
-//         sums = a0 + left, left + aK, a2 + right, right + a(K+2)
-template <int K, int G, class Term, class V>
-HWY_INLINE void SumAlongY(const Term& a, V (&sums)[G]) {
-  static_assert(G == 2 || G == 4);
-  // a(from) + … + a(K − 1), in pairs
-  const auto core_from = [&](int from) HWY_ATTR {
-    V core = (K - from) % 2 == 0 ? hn::Add(a(from), a(from + 1)) : a(from);
-    HWY_UNROLL(4)
-    for (int i = from + 2 - (K - from) % 2; i + 1 < K; i += 2)
-      core = hn::Add(core, hn::Add(a(i), a(i + 1)));
-    return core;
-  };
-  if constexpr (G == 2) {
-    const V core = core_from(1);
-    sums[0] = hn::Add(a(0), core);
-    sums[1] = hn::Add(core, a(K));
-  } else if constexpr (K == 2) {
-    HWY_UNROLL(4)
-    for (int k = 0; k < 4; ++k) sums[k] = hn::Add(a(k), a(k + 1));
-  } else {
-    V left = hn::Add(a(1), a(2)), right = hn::Add(a(K), a(K + 1));
-    if constexpr (K > 3) {
-      const V core = core_from(3);
-      left = hn::Add(left, core);
-      right = hn::Add(core, right);
-    }
-    sums[0] = hn::Add(a(0), left);
-    sums[1] = hn::Add(left, a(K));
-    sums[2] = hn::Add(a(2), right);
-    sums[3] = hn::Add(right, a(K + 2));
-  }
+// Sums along y of G rows from y on, into a buffer.
+template <int K, int G, class D>
+HWY_NOINLINE void SumIntoBuffer(D d, const RowsAlongX<D>& along_x, Index from, Index to, Index y,
+                                hn::TFromD<D>* sums) {
+  const Index n = static_cast<Index>(hn::Lanes(d));
+  SumColumns<K, G>(d, along_x, from, to, y, [&](Index x, const hn::Vec<D>(&values)[G]) HWY_ATTR {
+    for (int k = 0; k < G; ++k) hn::Store(values[k], d, sums + ((x - from) * kGroupRows + k) * n);
+  });
 }
 
-// Columns from, …, to − 1 of rows y, …, y + rows − 1 of sums along y, of sums along x.
-template <int K, int G, class D, class Consumer>
-HWY_NOINLINE void SumRowsAlongY(D d, const SumsAlongX<K, D>& along_x, Index from, Index to,
-                                const Consumer& consumer_, Index y, Index rows) {
-  Consumer consumer = consumer_;  // its members in registers
-  if constexpr (requires { consumer.StartPart(from); }) consumer.StartPart(from);
-  const Index n = static_cast<Index>(hn::Lanes(d)), count = to - from;
-  const hn::TFromD<D>* terms[K + G - 1];
-  HWY_UNROLL(16)
-  for (int i = 0; i < K + G - 1; ++i) {
-    terms[i] = along_x.RowOrZeros(y + i - along_x.low) + from * n;
+// Columns from, …, to − 1 of a whole group, a part of it that starts at `from`.
+template <int K, class D>
+HWY_INLINE void HandOverPart(D d, const RowsAlongX<D>& along_x, Index from, Index to,
+                             const ConsumerHandle<D>& consumer, Index y) {
+  if (const auto fused = consumer.loops->fused[UnitIndex<K>()]; fused != nullptr) {
+    return fused(consumer.consumer, along_x, from, to, y);
   }
-  for (Index x = 0; x < count; ++x) {  // from 0: loops from elsewhere take more registers
-    hn::Vec<D> sums[G];
-    const auto term = [&](int i) HWY_ATTR { return hn::Load(d, terms[i] + x * n); };
-    SumAlongY<K>(term, sums);
-    consumer.Column(y, from + x, G == kGroupRows ? G : rows, sums);
-  }
-  consumer.KeepTotals(consumer_);
+  SumsBuffer<D> buffer;
+  ForColumns(from, to, [&](Index first, Index end) HWY_ATTR {
+    SumIntoBuffer<K, kGroupRows>(d, along_x, first, end, y, buffer.sums);
+    consumer.loops->group(consumer.consumer, y, from, first, end, buffer.sums);
+  });
 }
 
 // Sums along y of a whole group of rows.
-template <int K, class D, class Consumer>
-HWY_INLINE void SumGroupAlongY(D d, const SumsAlongX<K, D>& along_x, Index width,
-                               const Consumer& consumer, Index y) {
-  if constexpr (requires { consumer.Split(); }) {
-    if (const Index split = consumer.Split(); split > 0) {
-      SumRowsAlongY<K, 4>(d, along_x, 0, split, consumer, y, 4);
-      consumer.FirstPart(y);
-      SumRowsAlongY<K, 4>(d, along_x, split, width, consumer, y, 4);
-      return consumer.LastPart(y);
-    }
+template <int K, class D>
+HWY_INLINE void HandOverGroup(D d, const RowsAlongX<D>& along_x, Index width,
+                              const ConsumerHandle<D>& consumer, Index y) {
+  const Index split = consumer.loops->split(consumer.consumer);
+  if (split > 0) {
+    HandOverPart<K>(d, along_x, 0, split, consumer, y);
+    consumer.loops->first_part(consumer.consumer, y);
+    HandOverPart<K>(d, along_x, split, width, consumer, y);
+    return consumer.loops->last_part(consumer.consumer, y);
   }
-  SumRowsAlongY<K, 4>(d, along_x, 0, width, consumer, y, 4);
-  consumer.Rows(y, 4);
+  HandOverPart<K>(d, along_x, 0, width, consumer, y);
+  consumer.Rows(y, kGroupRows);
+}
+
+// Of 1 to 3 rows, the last ones of a map.
+template <int K, class D>
+HWY_INLINE void HandOverRest(D d, const RowsAlongX<D>& along_x, Index width,
+                             const ConsumerHandle<D>& consumer, Index y, Index rows) {
+  SumsBuffer<D> buffer;
+  for (Index k = 0; k < rows; k += 2) {
+    ForColumns(0, width, [&](Index first, Index end) HWY_ATTR {
+      SumIntoBuffer<K, 2>(d, along_x, first, end, y + k, buffer.sums);
+      consumer.loops->pair(consumer.consumer, y + k, HWY_MIN(rows - k, 2), first, end, buffer.sums);
+    });
+  }
+  consumer.Rows(y, rows);
 }
 
 // Rows y, …, y + count − 1 of a source, a whole group, column by column.
-template <class D, class Source>
-HWY_INLINE void CopyGroup(D d, const Source& source, const MapShape& shape, Index y, Index count,
-                          hn::TFromD<D>* to) {
+template <class D>
+HWY_INLINE void CopyGroup(D d, const SourceHandle<D>& source, const MapShape& shape, Index y,
+                          Index count, hn::TFromD<D>* to) {
   if (count == kGroupRows) {
     return source.Copy({y * shape.width, 1}, kGroupRows * shape.width, to, 1);
   }
@@ -129,9 +103,9 @@ HWY_INLINE void CopyGroup(D d, const Source& source, const MapShape& shape, Inde
 }
 
 // Stride 1, dilation 1, K known.
-template <int K, class D, class Source, class Consumer>
-HWY_NOINLINE void UnitWindows(D d, const WindowJob<hn::TFromD<D>>& job, const Source& source,
-                              const Consumer& consumer) {
+template <int K, class D>
+HWY_NOINLINE void UnitWindows(D d, const WindowJob<hn::TFromD<D>>& job,
+                              const SourceHandle<D>& source, const ConsumerHandle<D>& consumer) {
   const Index n = static_cast<Index>(hn::Lanes(d));
   const SumsAlongX<K, D> sums(d, job);
   Index produced = job.sums_ready ? job.input.height : 0;
@@ -145,50 +119,54 @@ HWY_NOINLINE void UnitWindows(D d, const WindowJob<hn::TFromD<D>>& job, const So
     }
     const Index rows = HWY_MIN(kGroupRows, job.output.height - y), width = job.output.width;
     if (rows == kGroupRows) {
-      SumGroupAlongY(d, sums, width, consumer, y);
-      continue;
+      HandOverGroup<K>(d, sums, width, consumer, y);
+    } else {
+      HandOverRest<K>(d, sums, width, consumer, y, rows);
     }
-    SumRowsAlongY<K, 2>(d, sums, 0, width, consumer, y, HWY_MIN(rows, 2));
-    if (rows == 3) SumRowsAlongY<K, 2>(d, sums, 0, width, consumer, y + 2, 1);
-    consumer.Rows(y, rows);
   }
 }
 
-// A map handed over in groups of rows: sum(y, x), after prepare(first row, rows) of the group.
-template <class D, class Consumer, class Prepare, class Sum>
-HWY_INLINE void HandOverMap(D, const Consumer& consumer_, const MapShape& map,
-                            const Prepare& prepare, const Sum& sum) {
-  using V = hn::Vec<D>;
-  const Consumer consumer = consumer_;
+// Columns of a group, or of fewer rows, from a buffer.
+template <class D>
+HWY_INLINE void HandOverColumns(const ConsumerHandle<D>& consumer, Index y, Index rows, Index from,
+                                Index to, const hn::TFromD<D>* sums) {
+  if (rows == kGroupRows) {
+    consumer.loops->group(consumer.consumer, y, 0, from, to, sums);
+  } else {
+    consumer.loops->pixels(consumer.consumer, y, rows, from, to, sums);
+  }
+}
+
+// A map handed over in groups of rows: sum(y, x).
+template <class D, class Sum>
+HWY_INLINE void HandOverMap(D d, const ConsumerHandle<D>& consumer, const MapShape& map,
+                            const Sum& sum) {
+  const Index n = static_cast<Index>(hn::Lanes(d));
+  SumsBuffer<D> buffer;
   for (Index y = 0; y < map.height; y += kGroupRows) {
     const Index rows = HWY_MIN(kGroupRows, map.height - y);
-    prepare(y, rows);
-    for (Index x = 0; x < map.width; ++x) {
-      if (rows == kGroupRows) {
-        const V sums[4] = {sum(y, x), sum(y + 1, x), sum(y + 2, x), sum(y + 3, x)};
-        consumer.Column(y, x, 4, sums);
-        continue;
+    ForColumns(0, map.width, [&](Index first, Index end) HWY_ATTR {
+      for (Index x = first; x < end; ++x) {
+        for (Index k = 0; k < rows; ++k) {
+          hn::Store(sum(y + k, x), d, buffer.sums + ((x - first) * kGroupRows + k) * n);
+        }
       }
-      for (Index k = 0; k < rows; ++k) {
-        const V sums[1] = {sum(y + k, x)};
-        consumer.Column(y + k, x, 1, sums);
-      }
-    }
+      HandOverColumns(consumer, y, rows, first, end, buffer.sums);
+    });
     consumer.Rows(y, rows);
   }
-  consumer.KeepTotals(consumer_);
 }
 
 // No window: every pixel of the source is the sum at its place.
-template <class D, class Source, class Consumer>
-HWY_INLINE void SinglePixels(D d, const MapShape& shape, hn::TFromD<D>* rows, const Source& source,
-                             const Consumer& consumer) {
-  const Index n = static_cast<Index>(hn::Lanes(d));
-  const auto copy = [&](Index y, Index count)
-                        HWY_ATTR { CopyGroup(d, source, shape, y, count, rows); };
-  HandOverMap(d, consumer, shape, copy, [&](Index y, Index x) HWY_ATTR {
-    return hn::Load(d, rows + (x * kGroupRows + y % kGroupRows) * n);
-  });
+template <class D>
+HWY_NOINLINE void SinglePixels(D d, const MapShape& shape, hn::TFromD<D>* buffer,
+                               const SourceHandle<D>& source, const ConsumerHandle<D>& consumer) {
+  for (Index y = 0; y < shape.height; y += kGroupRows) {
+    const Index rows = HWY_MIN(kGroupRows, shape.height - y);
+    CopyGroup(d, source, shape, y, rows, buffer);
+    HandOverColumns(consumer, y, rows, 0, shape.width, buffer);
+    consumer.Rows(y, rows);
+  }
 }
 
 // Rows the ring holds in the general case: all that one output row needs.
@@ -197,12 +175,15 @@ constexpr Index GeneralRingRows(const WindowGeometry& g, Index height) {
 }
 
 // One row handed over pixel by pixel: sum(x).
-template <class D, class Consumer, class Sum>
-HWY_INLINE void HandOverRow(D, const Consumer& consumer, Index y, Index width, const Sum& sum) {
-  for (Index x = 0; x < width; ++x) {
-    const hn::Vec<D> sums[1] = {sum(x)};
-    consumer.Column(y, x, 1, sums);
-  }
+template <class D, class Sum>
+HWY_INLINE void HandOverRow(D d, const ConsumerHandle<D>& consumer, Index y, Index width,
+                            const Sum& sum) {
+  const Index n = kGroupRows * static_cast<Index>(hn::Lanes(d));
+  SumsBuffer<D> buffer;
+  ForColumns(0, width, [&](Index first, Index end) HWY_ATTR {
+    for (Index x = first; x < end; ++x) hn::Store(sum(x), d, buffer.sums + (x - first) * n);
+    consumer.loops->pixels(consumer.consumer, y, 1, first, end, buffer.sums);
+  });
   consumer.Rows(y, 1);
 }
 
@@ -222,9 +203,9 @@ HWY_INLINE hn::Vec<D> ClippedSum(D d, const WindowGeometry& g, Index first, Inde
 // Any geometry: kernel_size additions a sum and axis; rows outside the image are left out. K: the
 // kernel's size where it is known and nothing is dilated, else 0; windows inside the image then
 // take no more than their additions.
-template <int K, class D, class Source, class Consumer>
-void GeneralWindows(D d, const WindowJob<hn::TFromD<D>>& job, const Source& source,
-                    const Consumer& consumer) {
+template <int K, class D>
+HWY_NOINLINE void GeneralWindows(D d, const WindowJob<hn::TFromD<D>>& job,
+                                 const SourceHandle<D>& source, const ConsumerHandle<D>& consumer) {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
   const Index lanes = static_cast<Index>(hn::Lanes(d));
@@ -295,9 +276,9 @@ HWY_INLINE hn::Vec<D> RowSum(D d, const hn::TFromD<D>* row, Index step, Index wi
 }
 
 // One window over the whole map, row by row.
-template <class D, class Source, class Consumer>
-HWY_INLINE void WholeWindow(D d, const WindowJob<hn::TFromD<D>>& job, const Source& source,
-                            const Consumer& consumer) {
+template <class D>
+HWY_NOINLINE void WholeWindow(D d, const WindowJob<hn::TFromD<D>>& job,
+                              const SourceHandle<D>& source, const ConsumerHandle<D>& consumer) {
   hn::Vec<D> total = hn::Zero(d);
   if (job.sums_ready) {
     total = hn::Load(d, job.sums);
@@ -310,9 +291,9 @@ HWY_INLINE void WholeWindow(D d, const WindowJob<hn::TFromD<D>>& job, const Sour
   HandOverRow(d, consumer, 0, 1, [&](Index) HWY_ATTR { return total; });
 }
 
-template <class D, class Source, class Consumer>
-HWY_INLINE void WindowSums(D d, const WindowJob<hn::TFromD<D>>& job, const Source& source,
-                           const Consumer& consumer) {
+template <class D>
+HWY_NOINLINE void WindowSums(D d, const WindowJob<hn::TFromD<D>>& job,
+                             const SourceHandle<D>& source, const ConsumerHandle<D>& consumer) {
   const WindowGeometry& g = job.geometry;
   if (is_whole_window(g, job.input, job.output)) return WholeWindow(d, job, source, consumer);
   if (!is_unit_window(g)) {

@@ -3,17 +3,32 @@
 #include <cstdlib>
 #include <string>
 
+#include "engine/simd/targets.hpp"
+// targets.hpp says what Highway shall look for.
 #include "engine/core/errors.hpp"
 #include "engine/simd/kernel_table.hpp"
-#include "engine/simd/kernels.hpp"
-#include "engine/simd/targets.hpp"
 #include "hwy/targets.h"
+
+#if HWY_TARGETS & HWY_AVX3
+GRAMTILE_DECLARE_KERNELS(N_AVX3)
+#endif
+#if HWY_TARGETS & HWY_AVX2
+GRAMTILE_DECLARE_KERNELS(N_AVX2)
+#endif
+#if HWY_TARGETS & HWY_NEON
+GRAMTILE_DECLARE_KERNELS(N_NEON)
+#endif
+#if HWY_TARGETS & HWY_EMU128
+GRAMTILE_DECLARE_KERNELS(N_EMU128)
+#endif
+#if HWY_TARGETS & HWY_SCALAR
+GRAMTILE_DECLARE_KERNELS(N_SCALAR)
+#endif
 
 namespace gramtile::simd {
 namespace {
 
 /// Instruction sets of this binary that the processor has, a bit each; the lowest bit is the best.
-/// Asked before the choice below narrows what Highway reports.
 std::int64_t available_targets() {
   static const std::int64_t targets = hwy::SupportedTargets() & HWY_TARGETS;
   return targets;
@@ -40,6 +55,29 @@ std::int64_t choose() {
                   joined(target_names()));
 }
 
+KernelTable table_of(std::int64_t target) {
+#define GRAMTILE_TABLE(set) \
+  KernelTable { set::kernels_of(float()), set::kernels_of(double()), set::variance_kernels() }
+#if HWY_TARGETS & HWY_AVX3
+  if (target == HWY_AVX3) return GRAMTILE_TABLE(N_AVX3);
+#endif
+#if HWY_TARGETS & HWY_AVX2
+  if (target == HWY_AVX2) return GRAMTILE_TABLE(N_AVX2);
+#endif
+#if HWY_TARGETS & HWY_NEON
+  if (target == HWY_NEON) return GRAMTILE_TABLE(N_NEON);
+#endif
+#if HWY_TARGETS & HWY_EMU128
+  if (target == HWY_EMU128) return GRAMTILE_TABLE(N_EMU128);
+#endif
+#if HWY_TARGETS & HWY_SCALAR
+  if (target == HWY_SCALAR) return GRAMTILE_TABLE(N_SCALAR);
+#endif
+#undef GRAMTILE_TABLE
+  throw Error(ErrorKind::kUsage,
+              "no kernels for the instruction set " + std::string(hwy::TargetName(target)));
+}
+
 struct Choice {
   std::string_view name;
   KernelTable table;
@@ -47,10 +85,8 @@ struct Choice {
 
 const Choice& choice() {
   static const Choice chosen = [] {
-    const std::int64_t targets = choose();
-    hwy::SetSupportedTargetsForTest(targets);  // what HWY_DYNAMIC_DISPATCH chooses from
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    return Choice{hwy::TargetName(targets & -targets), chosen_table()};
+    const std::int64_t targets = choose(), best = targets & -targets;
+    return Choice{hwy::TargetName(best), table_of(best)};
   }();
   return chosen;
 }

@@ -11,7 +11,12 @@ struct KernelTable {
   VarianceKernels variances;
 };
 
-/// Of the best instruction set that the processor has and target choice allows.
-KernelTable chosen_table();
-
 }  // namespace gramtile::simd
+
+/// What the sources of one instruction set, named as its namespace is, define.
+#define GRAMTILE_DECLARE_KERNELS(instruction_set) \
+  namespace gramtile::instruction_set {           \
+  simd::Kernels<float> kernels_of(float);         \
+  simd::Kernels<double> kernels_of(double);       \
+  simd::VarianceKernels variance_kernels();       \
+  }

@@ -1,5 +1,5 @@
-// The kernels of the instruction set in use: chosen once at run time, in kernels.cpp, which is the
-// only place that knows an instruction set.
+// The kernels of the instruction set in use: chosen once at run time, in dispatch.cpp, which with
+// targets.hpp and targets/ is all that knows an instruction set.
 #pragma once
 
 #include <string_view>

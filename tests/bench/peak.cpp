@@ -1,4 +1,4 @@
-// Compiled once per instruction set; see engine/simd/kernels.cpp for what that forbids.
+// Compiled once per instruction set; see engine/simd/kernels-inl.hpp for what that forbids.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tests/bench/peak.cpp"
 #define HWY_COMPILE_ALL_ATTAINABLE

@@ -1,0 +1,11 @@
+// AVX3 kernels in float.
+#include "engine/simd/targets.hpp"
+
+#if HWY_TARGETS & HWY_AVX3
+#undef HWY_TARGET
+#define HWY_TARGET HWY_AVX3
+#include "engine/simd/kernels-inl.hpp"
+
+GRAMTILE_DEFINE_KERNELS(float);
+
+#endif
