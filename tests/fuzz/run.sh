@@ -28,12 +28,10 @@ mkdir -p "$build/findings"
 # Inputs of 8 KiB reach everything; a single allocation past 128 MiB, 1 GiB in all or 10 s for one
 # input are findings.
 limits=(-max_len=8192 -malloc_limit_mb=128 -rss_limit_mb=1024 -timeout=10)
-failed=0
-for target in "${targets[@]}"; do
-  corpus=$build/corpus/$target
-  log=$build/$target.log
+run_target() {
+  local target=$1 corpus=$build/corpus/$1 log=$build/$1.log
+  local dictionary=() runs coverage
   mkdir -p "$corpus"
-  dictionary=()
   [[ -f tests/fuzz/$target.dict ]] && dictionary=(-dict="tests/fuzz/$target.dict")
   if "$build/tests/fuzz/$target" "${limits[@]}" "${dictionary[@]}" -max_total_time="$seconds" \
     -print_final_stats=1 -artifact_prefix="$build/findings/$target-" "$corpus" \
@@ -42,9 +40,24 @@ for target in "${targets[@]}"; do
     coverage=$(grep -o 'cov: [0-9]*' "$log" | tail -n 1)
     echo "$target: $runs runs in $seconds s, ${coverage/cov:/edges covered:}, no finding"
   else
-    failed=1
     echo "$target: FINDING, see $log and $build/findings" >&2
     grep -m 1 -E 'ERROR|runtime error|terminate' "$log" >&2 || tail -n 5 "$log" >&2
+    return 1
   fi
+}
+
+# As many side by side as there are processors.
+failed=0 running=0
+for target in "${targets[@]}"; do
+  if [[ $running -ge $(nproc) ]]; then
+    wait -n || failed=1
+    running=$((running - 1))
+  fi
+  run_target "$target" &
+  running=$((running + 1))
+done
+while [[ $running -gt 0 ]]; do
+  wait -n || failed=1
+  running=$((running - 1))
 done
 exit $failed
