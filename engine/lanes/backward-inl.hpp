@@ -7,6 +7,7 @@
 #define GRAMTILE_LANES_BACKWARD_INL_HPP_
 #endif
 
+#include "engine/lanes/poison-inl.hpp"
 #include "engine/lanes/relu_adjoint-inl.hpp"
 #include "engine/lanes/variances-inl.hpp"
 
@@ -214,6 +215,7 @@ class ReversePairStep {
 template <class D>
 void RunGradient(D d, const ReverseSteps& program, const GradientOperands<hn::TFromD<D>>& o) {
   const Index n = static_cast<Index>(hn::Lanes(d)), stride = program.forward.slot_stride * n;
+  PoisonMaps(d, program.forward, o.adjoints, program.num_adjoints);
   hn::Store(hn::Load(d, o.seeds), d, o.adjoints + program.seed_adjoint * stride);
   const auto add = [&](Index i, const RawSums<D>& sums) HWY_ATTR {
     double* raw = o.raw + i * kNumRaw;
@@ -224,12 +226,15 @@ void RunGradient(D d, const ReverseSteps& program, const GradientOperands<hn::TF
   hn::Vec<D> bias = hn::Zero(d);
   for (Index i = 0; i < program.num_steps; ++i) {
     const ReverseStep& step = program.steps[i];
+    const bool turn = i == 0 && program.turns;
+    PoisonScratch(d, program.forward, o.pack.scratch,
+                  turn ? SumsFoundBy(program.steps[1].forward) : SumsFoundBy(step));
     const ReversePairStep<Bends::kSums, D> reverse(
         d, program,
         {o.pack, o.adjoints, o.group, o.column_bend + step.forward.map_offset * n,
          o.row_bend + step.forward.map_offset, o.row_bend_first});
     const ReverseStep* const next = i + 1 < program.num_steps ? &program.steps[i + 1] : nullptr;
-    if (i == 0 && program.turns) {
+    if (turn) {
       add(i, reverse.Turn(step, *next, hn::Load(d, o.seeds), bias));
     } else if (step.ends && program.forward.keeps_sums) {
       RawSums<D> last;

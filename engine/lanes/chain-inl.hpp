@@ -255,6 +255,9 @@ void RunJacobian(D d, const ReverseSteps& program, const JacobianOperands<hn::TF
                                              {o.pack, o.adjoints, nullptr, o.bend, nullptr, false});
   const Index n = static_cast<Index>(hn::Lanes(d));
   const Index seed = program.seed_adjoint * program.forward.slot_stride * n;
+  T* const adjoint_sets[] = {o.adjoints, o.row_adjoints, o.column_adjoints};
+  T* const scratches[] = {o.pack.scratch, o.row_scratch, o.column_scratch};
+  for (T* maps : adjoint_sets) PoisonMaps(d, program.forward, maps, program.num_adjoints);
   hn::Store(hn::Set(d, T(1)), d, o.adjoints + seed);
   hn::Store(hn::Zero(d), d, o.row_adjoints + seed);
   hn::Store(hn::Zero(d), d, o.column_adjoints + seed);
@@ -263,6 +266,8 @@ void RunJacobian(D d, const ReverseSteps& program, const JacobianOperands<hn::TF
     const ReverseStep& step = program.steps[i];
     const ReverseStep* const next = i + 1 < program.num_steps ? &program.steps[i + 1] : nullptr;
     T* const raw = o.raw + i * kNumRaw * n;
+    for (T* scratch : scratches) PoisonScratch(d, program.forward, scratch, SumsFoundBy(step));
+    PoisonMaps(d, program.forward, o.bend, 1);
     const RawSums<D> sums = pair.Run(step, next, bias);
     hn::Store(sums.weight, d, raw + kRawWeight * n);
     hn::Store(sums.bias, d, raw + kRawBias * n);
@@ -284,12 +289,14 @@ void RunChain(D d, const ReverseSteps& program, const ChainOperands<hn::TFromD<D
   const T* const roots = o.pack + f.channels * f.num_pixels * n;
   const T* const inverses = roots + f.num_map_pixels * n;
   const T* const extra = inverses + f.num_map_pixels * n;
+  PoisonMaps(d, f, o.adjoints, program.num_adjoints);
   hn::Store(hn::Load(d, o.seeds), d, o.adjoints + program.seed_adjoint * stride);
   hn::Vec<D> bias = hn::Zero(d);
   for (Index i = 0; i < program.num_steps; ++i) {
     const ReverseStep& step = program.steps[i];
     const ReverseStep* const next = i + 1 < program.num_steps ? &program.steps[i + 1] : nullptr;
     T* const raw = o.raw + i * kNumRaw * n;
+    PoisonScratch(d, f, o.scratch, SumsFoundBy(step));
     for (int kind = 0; kind < kNumRaw; ++kind) hn::Store(hn::Zero(d), d, raw + kind * n);
     const VectorMap<D> addend{d, extra + step.addend_variance * n};
     const auto run = [&](const auto& variance, const T* bend) HWY_ATTR {

@@ -18,6 +18,7 @@
 #endif
 
 #include "engine/lanes/next_sums-inl.hpp"
+#include "engine/lanes/poison-inl.hpp"
 #include "engine/lanes/step-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -180,8 +181,13 @@ class ForwardPass {
       : d_(d), program_(program), pack_(pack) {}
 
   HWY_INLINE void Run() const {
+    PoisonMaps(d_, program_, pack_.slots, program_.num_slots);
     Index i = 0;
-    while (i < program_.num_steps - program_.num_left) i += RunFrom(i);
+    while (i < program_.num_steps - program_.num_left) {
+      PoisonScratch(d_, program_, pack_.scratch, SumsFoundBy(program_.steps[i]));
+      PoisonSlots(d_, program_, pack_.slots, i);
+      i += RunFrom(i);
+    }
   }
 
  private:

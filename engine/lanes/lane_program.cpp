@@ -65,6 +65,7 @@ class Compiler {
     }
     result_.output_slot = slot_of(program_.output);
     result_.output_value = program_.output;
+    result_.keeps_values = keep_values_;
     result_.output_exponent = exponent(program_.output);
     result_.scales_images = scales_with_images(program_);
     scale_terms();
@@ -409,8 +410,11 @@ LaneSteps LaneProgram::view() const {
           .num_pixels = input.num_pixels(),
           .num_map_pixels = num_map_pixels,
           .num_extra_pixels = num_extra_pixels,
+          .num_slots = num_slots,
           .slot_stride = slot_pixels,
-          .row_vectors = row_vectors};
+          .row_vectors = row_vectors,
+          .scratch_vectors = scratch_vectors,
+          .keeps_values = keeps_values};
 }
 
 LaneProgram compile_lanes(const Program& program, bool keep_values) {

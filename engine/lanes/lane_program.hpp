@@ -61,6 +61,7 @@ struct LaneProgram {
   std::vector<Index> relu_offsets;  ///< by relu: first pixel of its maps in a variance stack
   std::vector<Index> value_slots;   ///< by ValueId: slot, kNoSlot where never stored
   Index num_map_pixels = 0;
+  bool keeps_values = false;  ///< a tape
   /// K(x, y) is what stands in the output slot times 2^−(output_exponent + s_x + s_y), s_x the
   /// image_exponent() of x where `scales_images`, else 0.
   int output_exponent = 0;

@@ -102,11 +102,14 @@ struct LaneSteps {
   Index num_steps = 0;
   Index output_slot = 0;
   Index channels = 0;
-  Index num_pixels = 0;           ///< of the input image
-  Index num_map_pixels = 0;       ///< of all relus together: extent of a variance stack
-  Index num_extra_pixels = 0;     ///< of maps that derivatives need beside the relus
+  Index num_pixels = 0;        ///< of the input image
+  Index num_map_pixels = 0;    ///< of all relus together: extent of a variance stack
+  Index num_extra_pixels = 0;  ///< of maps that derivatives need beside the relus
+  Index num_slots = 0;
   Index slot_stride = 0;          ///< between slots [vectors]
   Index row_vectors = 0;          ///< extent of a row buffer [vectors]
+  Index scratch_vectors = 0;      ///< extent of scratch [vectors]
+  bool keeps_values = false;      ///< a tape: no slot is used twice
   bool keeps_haversines = false;  ///< on the tape, where they suffice: for gradients
   /// In place of haversines the sums of windows, of steps that read the images.
   bool keeps_sums = false;

@@ -66,6 +66,7 @@ struct Mode {
   bool splits = false;      ///< of an instruction set that takes groups in two parts
   bool haversines = false;  ///< LaneSteps::keeps_haversines: a tape without outputs leaves room to
   Index num_left = 0;
+  bool variances = false;  ///< the pass of variances: every step by itself, every map stored
 };
 
 Rows all_rows(const MapShape& map) { return {0, map.height}; }
@@ -83,9 +84,9 @@ class ForwardCheck {
     const Index num_steps = static_cast<Index>(program_.steps.size()) - mode_.num_left;
     for (Index i = 0; i < num_steps;) {
       const LaneStep* const next = step_or_null(i + 1);
-      const bool applies = next != nullptr && next->applied_before;
+      const bool applies = next != nullptr && next->applied_before && !mode_.variances;
       const LaneStep* const after = step_or_null(i + (applies ? 2 : 1));
-      const bool feeds = after != nullptr && after->sums_ready;
+      const bool feeds = after != nullptr && after->sums_ready && !mode_.variances;
       run_loop(i, applies, feeds);
       i += applies ? 2 : 1;
     }
@@ -108,7 +109,7 @@ class ForwardCheck {
 
   Window window_of(Index i) const {
     const LaneStep& s = step(i);
-    return {s.input, s.output, s.geometry, s.sums_offset, s.sums_ready, i + 1};
+    return {s.input, s.output, s.geometry, s.sums_offset, s.sums_ready && !mode_.variances, i + 1};
   }
 
   /// The rows of step i's source.
@@ -414,10 +415,12 @@ class ReverseCheck {
 }  // namespace
 
 void check_layout(const LaneProgram& program) {
+  ForwardCheck(program, {.variances = true}).run();
   for (const bool splits : {false, true}) ForwardCheck(program, {.splits = splits}).run();
 }
 
 void check_layout(const LaneProgram& tape, const ReverseProgram& reverse) {
+  ForwardCheck(tape, {.variances = true}).run();
   for (const bool splits : {false, true}) {
     ForwardCheck(tape, {.splits = splits, .haversines = true}).run();
     for (const bool gradient : {false, true}) {

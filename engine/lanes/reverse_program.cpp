@@ -173,7 +173,8 @@ ReverseSteps ReverseProgram::view() const {
   return {.forward = forward->view(),
           .steps = steps.data(),
           .num_steps = static_cast<Index>(steps.size()),
-          .seed_adjoint = seed_adjoint};
+          .seed_adjoint = seed_adjoint,
+          .num_adjoints = num_adjoints};
 }
 
 ReverseProgram reverse_lanes(const LaneProgram& forward, const Program& program) {

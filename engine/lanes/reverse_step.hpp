@@ -52,6 +52,7 @@ struct ReverseSteps {
   const ReverseStep* steps = nullptr;  ///< in the order of execution: last forward step first
   Index num_steps = 0;
   Index seed_adjoint = 0;  ///< adjoint slot of the output value
+  Index num_adjoints = 0;
   /// Gradient mode: the last two forward steps have not run; K is not asked for.
   bool turns = false;
 };

@@ -7,6 +7,7 @@
 #define GRAMTILE_LANES_VARIANCES_INL_HPP_
 #endif
 
+#include "engine/lanes/poison-inl.hpp"
 #include "engine/lanes/step-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -79,9 +80,11 @@ void RunVariances(D d, const LaneSteps& program, const VarianceOperands& pack) {
   const auto map = [&](Index slot) HWY_ATTR -> double* {
     return slot == kNoSlot ? nullptr : pack.slots + slot * program.slot_stride * lanes;
   };
+  PoisonMaps(d, program, pack.slots, program.num_slots);
   for (Index i = 0; i < program.num_steps; ++i) {
     LaneStep step = program.steps[i];
     step.sums_ready = false;  // no relu to fuse: every map is stored
+    PoisonScratch(d, program, pack.scratch, {});
     RunVarianceStep(
         d, program, step, pack,
         StoreAffine<D>{d,
