@@ -1,12 +1,13 @@
 // The part of kernel-verify that recomputes entries by the reference.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <vector>
 
 #include "apps/common/verify.hpp"
+#include "engine/core/worst_of.hpp"
 #include "engine/reference/reference.hpp"
 
 namespace gramtile::apps {
@@ -16,7 +17,7 @@ namespace {
 double kernel_tolerance(DataType type) { return type == DataType::kFloat32 ? 5e-6 : 1e-12; }
 double jacobian_tolerance(DataType type) { return type == DataType::kFloat32 ? 2e-5 : 1e-10; }
 
-// The largest of some differences, and where it was.
+// The largest of some differences, and where it was first.
 struct Worst {
   double difference = 0;
   Index num_checked = 0;
@@ -24,8 +25,8 @@ struct Worst {
 
   void add(double found, const std::string& where) {
     ++num_checked;
-    if (found <= difference) return;  // NaN counts as larger than anything
-    difference = found;
+    if (found <= difference || std::isnan(difference)) return;
+    difference = found;  // NaN too, and for good
     place = where;
   }
 
@@ -39,6 +40,13 @@ struct Worst {
     return result;
   }
 };
+
+// `difference` / `scale`; itself where the scale is 0, NaN where that is not finite: nothing is
+// small beside infinity.
+double relative(double difference, double scale) {
+  if (scale == 0) return difference;
+  return std::isfinite(scale) ? difference / scale : std::numeric_limits<double>::quiet_NaN();
+}
 
 struct Entry {
   const Tile* tile = nullptr;
@@ -141,8 +149,7 @@ class SampleCheck {
     values_.resize(static_cast<std::size_t>(entry.tile->rows.size() * entry.tile->columns.size()));
     reader_.read_kernel(entry.tile->index, values_);
     const double scale = std::sqrt(kxx) * std::sqrt(kyy);
-    const double difference = std::abs(values_[position(entry)] - expected);
-    return scale == 0 ? difference : difference / scale;
+    return relative(std::abs(values_[position(entry)] - expected), scale);
   }
 
   // max over θ of |∂K/∂θ − reference| / (largest |∂K/∂θ| of the entry's tile)
@@ -159,9 +166,9 @@ class SampleCheck {
     for (std::size_t p = 0; p < expected.gradient.size(); ++p) {
       const std::span<const double> tile(values_.data() + p * area, area);
       double scale = 0;
-      for (const double value : tile) scale = std::max(scale, std::abs(value));
+      for (const double value : tile) scale = worst_of(scale, std::abs(value));
       const double difference = std::abs(tile[position(entry)] - expected.gradient[p]);
-      largest = std::max(largest, scale == 0 ? difference : difference / scale);
+      largest = worst_of(largest, relative(difference, scale));
     }
     return largest;
   }

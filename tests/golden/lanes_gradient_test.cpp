@@ -6,12 +6,12 @@
 // dK.
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <cmath>
 #include <memory>
 
 #include "engine/core/array_source.hpp"
 #include "engine/core/array_upstream.hpp"
+#include "engine/core/worst_of.hpp"
 #include "engine/schedule/compute_arrays.hpp"
 #include "tests/support/golden.hpp"
 
@@ -39,12 +39,12 @@ Errors largest_errors(const GoldenCase& golden, DataType type) {
   for (std::size_t p = 0; p < golden.parameters.size(); ++p) {
     double largest = 0, worst = 0;
     for (std::size_t i = 0; i < size; ++i) {
-      largest = std::max(largest, std::abs(golden.dk[p * size + i]));
-      worst = std::max(
+      largest = worst_of(largest, std::abs(golden.dk[p * size + i]));
+      worst = worst_of(
           worst, std::abs(golden.dk[p * size + i] - jacobian.jacobian[indices[p] * size + i]));
     }
-    errors.jacobian = std::max(errors.jacobian, worst / largest);
-    errors.gradient = std::max(
+    errors.jacobian = worst_of(errors.jacobian, worst / largest);
+    errors.gradient = worst_of(
         errors.gradient, std::abs(golden.gradient[p] - gradient.gradient[indices[p]]) / largest);
   }
   return errors;

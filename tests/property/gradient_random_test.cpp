@@ -8,6 +8,7 @@
 #include <cmath>
 #include <string>
 
+#include "engine/core/worst_of.hpp"
 #include "engine/reference/reference.hpp"
 #include "tests/support/derivative_bound.hpp"
 #include "tests/support/gradient_runs.hpp"
@@ -101,7 +102,7 @@ double check_all(const std::vector<double>& values, const std::vector<double>& e
   for (std::size_t i = 0; i < values.size(); ++i) {
     REQUIRE(std::isfinite(values[i]));
     const double error = std::abs(values[i] - expected[i]);
-    if (error > 0) used = std::max(used, error / bounds[i]);
+    if (error != 0) used = worst_of(used, error / bounds[i]);
     CHECK(error <= bounds[i]);
   }
   return used;
@@ -136,10 +137,10 @@ TEST_CASE("jacobians and gradients of random nested networks agree with the refe
       const DerivativeBound bound = bounds_of(matrix, type);
       const auto jacobian = lane_jacobian(matrix.program, matrix.images, {type});
       double& most = used[type == DataType::kFloat32 ? 0 : 1];
-      most = std::max(most, check_all(jacobian, expected, bound.error));
+      most = worst_of(most, check_all(jacobian, expected, bound.error));
       check_promise(jacobian, expected, bound, matrix.images.num_entries(), type);
       const auto gradient = lane_gradient(matrix.program, matrix.images, upstream, {type, 1, 2});
-      most = std::max(most, check_all(gradient, contract(upstream, expected).sum,
+      most = worst_of(most, check_all(gradient, contract(upstream, expected).sum,
                                       gradient_bounds(upstream, bound, type)));
     }
   }
@@ -196,7 +197,7 @@ TEST_CASE(
       const double scale = is_logit ? magnitude[p] : from_jacobian.magnitude[p];
       const double error = std::abs(gradient[p] - from_jacobian.sum[p]);
       CHECK(error <= 1e-12 * scale);
-      if (error > 0) largest = std::max(largest, error / scale);
+      if (error != 0) largest = worst_of(largest, error / scale);
     }
     if (seed % 4 > 1) continue;
     const LaneRun run{DataType::kFloat32, 1, 8};
