@@ -12,6 +12,7 @@
 #include "engine/reference/reference.hpp"
 #include "tests/support/derivative_bound.hpp"
 #include "tests/support/gradient_runs.hpp"
+#include "tests/support/matrix_bound.hpp"
 #include "tests/support/rounding_bound.hpp"
 
 namespace gramtile::test {
@@ -58,34 +59,7 @@ Case layers_on(Index size, Index kernel_size) {
 
 /// Bounds of a whole matrix, [P, N, M].
 DerivativeBound bounds_of(const Case& matrix, DataType type) {
-  const std::size_t num_entries = matrix.images.num_entries();
-  const std::size_t size = matrix.program.parameters.size() * num_entries;
-  DerivativeBound result{std::vector<double>(size), std::vector<double>(size)};
-  std::size_t entry = 0;
-  for (Index i = 0; i < matrix.images.num_rows(); ++i) {
-    for (Index j = 0; j < matrix.images.num_columns(); ++j, ++entry) {
-      const auto of_pair =
-          derivative_bound(matrix.program, matrix.images.rows[i], matrix.images.column(j), type,
-                           matrix.images.symmetric && i == j);
-      for (std::size_t p = 0; p < of_pair.error.size(); ++p) {
-        result.error[p * num_entries + entry] = of_pair.error[p];
-        result.magnitude[p * num_entries + entry] = of_pair.magnitude[p];
-      }
-    }
-  }
-  return result;
-}
-
-/// Σ |upstream| · bound.
-std::vector<double> gradient_bounds(const std::vector<double>& upstream,
-                                    const DerivativeBound& bound, DataType type) {
-  const double roundings = kGradientRoundings * unit_rounding(type);
-  std::vector<double> sums(bound.error.size() / upstream.size(), 0.0);
-  for (std::size_t i = 0; i < bound.error.size(); ++i) {
-    sums[i / upstream.size()] +=
-        std::abs(upstream[i % upstream.size()]) * (bound.error[i] + roundings * bound.magnitude[i]);
-  }
-  return sums;
+  return matrix_bound(matrix.program, matrix.images, type);
 }
 
 std::vector<double> absolute(std::vector<double> values) {
