@@ -46,8 +46,7 @@ class AnyBuilder {
   /// n times the same convolution, with a relu between them or without.
   Layers chain() {
     const Index k = random_.integer(2, 9), dilation = random_.chance(0.8) ? 1 : 2;
-    Conv2d conv = convolution(k);
-    conv.dilation = dilation;
+    const Conv2d conv = convolution(k, dilation);
     const Index padding = dilation * (k / 2);
     const Index period = 2 * shape_.height / std::gcd(2 * shape_.height, padding);
     Index times = random_.integer(1, 12);
@@ -99,10 +98,9 @@ class AnyBuilder {
   /// A window that fits, on a map that stays small; "same" where none is found.
   Conv2d changing_convolution(Index largest_stride) {
     for (int attempt = 0; attempt < 10; ++attempt) {
-      Conv2d conv = convolution(any_kernel_size());
+      Conv2d conv = convolution(any_kernel_size(), random_.chance(0.2) ? random_.integer(2, 3) : 1);
       conv.padding = random_.integer(0, 4);
       conv.stride = random_.integer(1, largest_stride);
-      if (random_.chance(0.2)) conv.dilation = random_.integer(2, 3);
       if (apply(conv)) return conv;
     }
     return convolution(3);
@@ -153,8 +151,7 @@ class AnyBuilder {
   }
 
   Conv2d keeping_convolution() {
-    Conv2d conv = convolution(any_kernel_size());
-    if (random_.chance(0.25)) conv.dilation = random_.integer(2, 3);
+    Conv2d conv = convolution(any_kernel_size(), random_.chance(0.25) ? random_.integer(2, 3) : 1);
     if (conv.kernel_size % 2 == 1 && random_.chance(0.3)) {
       conv.padding = conv.dilation * (conv.kernel_size / 2);
     }
@@ -219,9 +216,8 @@ class AnyBuilder {
     Conv2d conv = convolution(low + 2 * around);
     conv.padding = around;
     if (around == 0 && low > 2 && low % 2 == 1 && random_.chance(0.1)) {
-      conv = convolution((low + 1) / 2);
+      conv = convolution((low + 1) / 2, 2);
       conv.padding = 0;
-      conv.dilation = 2;
     }
     return conv;
   }
@@ -232,13 +228,14 @@ class AnyBuilder {
     return random_.chance(0.7) ? random_.integer(1, 5) : random_.integer(6, 9);
   }
 
-  Conv2d convolution(Index k) {
+  Conv2d convolution(Index k, Index dilation = 1) {
     Conv2d conv;
     conv.kernel_size = k;
+    conv.dilation = dilation;
     // The part of the window that can lie on the map.
-    const double on_map =
-        static_cast<double>(std::min(k, shape_.height) * std::min(k, shape_.width));
-    const double factor = static_cast<double>(k * k) / on_map;
+    const auto on_map = [&](Index size) { return std::min(k, (size + dilation - 1) / dilation); };
+    const double factor = static_cast<double>(k * k) /
+                          static_cast<double>(on_map(shape_.height) * on_map(shape_.width));
     conv.var_weight.value = factor * random_.uniform(0.5, 2.5);
     if (random_.chance(0.2)) {
       conv.var_weight = {.parameter = kWeightName, .scale = factor * random_.uniform(0.5, 2)};
