@@ -229,7 +229,7 @@ std::uint64_t short_form(std::uint64_t count) {
 
 TEST_CASE("random networks that nobody picked agree with the reference: the same every time") {
   run_campaign(number_from("GRAMTILE_CAMPAIGN_SEED", 1),
-               number_from("GRAMTILE_CAMPAIGN_NETWORKS", short_form(400)));
+               number_from("GRAMTILE_CAMPAIGN_NETWORKS", short_form(1200)));
 }
 
 TEST_CASE("random networks that nobody picked agree with the reference: others every time") {
@@ -237,7 +237,7 @@ TEST_CASE("random networks that nobody picked agree with the reference: others e
     return;  // then those that were asked for
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   const auto seed = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
-  run_campaign(static_cast<std::uint64_t>(seed), short_form(200));
+  run_campaign(static_cast<std::uint64_t>(seed), short_form(600));
 }
 
 }  // namespace gramtile::test
