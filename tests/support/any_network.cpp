@@ -10,7 +10,7 @@ namespace gramtile::test {
 namespace {
 
 constexpr Index kMaxDepth = 3;     // of nested layers
-constexpr Index kLargestMap = 20;  // per axis
+constexpr Index kLargestMap = 38;  // per axis
 constexpr Index kLongestChain = 40;
 constexpr std::size_t kMostOps = 90, kMostParameters = 90;
 constexpr Index kMostWork = 100'000;  // window taps of one pair's map
@@ -270,9 +270,9 @@ class AnyBuilder {
 MapShape any_shape(Random& random) {
   const auto side = [&] {
     const double size = random.uniform();
-    return size < 0.25  ? random.integer(1, 3)
-           : size < 0.8 ? random.integer(4, 10)
-                        : random.integer(11, 16);
+    if (size < 0.22) return random.integer(1, 3);
+    if (size < 0.72) return random.integer(4, 10);
+    return size < 0.9 ? random.integer(11, 16) : random.integer(17, 34);
   };
   const Index height = side();
   return {.height = height, .width = random.chance(0.6) ? height : side()};
