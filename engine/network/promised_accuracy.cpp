@@ -1,41 +1,43 @@
 #include "engine/network/promised_accuracy.hpp"
 
 #include <algorithm>
-#include <vector>
 
 namespace gramtile {
 namespace {
 
-// Relus before each value, from those before the values that an operation reads.
-class Depth {
- public:
-  explicit Depth(const Program& program) : depths_(program.values.size(), 0) {
-    for (const Op& op : program.ops) std::visit([this](const auto& any) { follow(any); }, op);
+double depth_of(const Layers& layers);
+
+double depth_of(const Conv2d&) { return 0; }
+double depth_of(const Relu&) { return 1; }
+double depth_of(const Sequential& sequential) { return depth_of(sequential.layers); }
+double depth_of(const Repeat& repeat) {
+  return static_cast<double>(repeat.times) * depth_of(repeat.layers);
+}
+
+double depth_of(const std::vector<Layers>& branches) {
+  double most = 0;
+  for (const Layers& branch : branches) most = std::max(most, depth_of(branch));
+  return most;
+}
+double depth_of(const Sum& sum) { return depth_of(sum.branches); }
+double depth_of(const Mixture& mixture) { return depth_of(mixture.branches); }
+
+double depth_of(const Layers& layers) {
+  double sum = 0;
+  for (const Layer& layer : layers) {
+    sum += std::visit([](const auto& kind) { return depth_of(kind); }, layer.kind);
   }
-
-  Index& at(ValueId value) { return depths_[static_cast<std::size_t>(value)]; }
-
- private:
-  void follow(const Conv2dOp& op) { at(op.output) = at(op.input); }
-  void follow(const ReluOp& op) { at(op.output) = at(op.input) + 1; }
-  void follow(const SumOp& op) {
-    for (const ValueId input : op.inputs) at(op.output) = std::max(at(op.output), at(input));
-  }
-
-  std::vector<Index> depths_;
-};
+  return sum;
+}
 
 }  // namespace
 
-Index relu_depth(const Program& program) {
-  Depth depth(program);
-  return depth.at(program.output);
-}
+double relus_in_a_row(const Network& network) { return depth_of(network.layers); }
 
-PromisedAccuracy promised_accuracy(const Program& program, DataType type) {
-  const PromisedAccuracy& base = type == DataType::kFloat32 ? kPromisedFloat32 : kPromisedFloat64;
+PromisedAccuracy promised_accuracy(const Network& network, DataType type) {
+  const PromisedAccuracy& base = promised_accuracy(type);
   const double factor =
-      std::max(1.0, static_cast<double>(relu_depth(program)) / static_cast<double>(kPromisedRelus));
+      std::max(1.0, relus_in_a_row(network) / static_cast<double>(kPromisedRelus));
   return {factor * base.kernel, factor * base.jacobian, factor * base.gradient};
 }
 

@@ -2,7 +2,7 @@
 // kernel-verify asks for, and what tests hold every engine to.
 #pragma once
 
-#include "engine/network/program.hpp"
+#include "engine/network/network.hpp"
 
 namespace gramtile {
 
@@ -26,13 +26,19 @@ inline constexpr Index kPromisedRelus = 50;
 /// to nothing but where two images are parallel at a pixel and of different size.
 inline constexpr double kPromisedCosineRoundings = 8;
 
+/// For networks that are not deep.
+constexpr const PromisedAccuracy& promised_accuracy(DataType type) {
+  return type == DataType::kFloat32 ? kPromisedFloat32 : kPromisedFloat64;
+}
+
 /// For this network.
-PromisedAccuracy promised_accuracy(const Program& program, DataType type);
+PromisedAccuracy promised_accuracy(const Network& network, DataType type);
 
 /// kPromisedCosineRoundings unit roundings of the type.
 double promised_cosine_error(DataType type);
 
-/// The most relus that a value passes on its way from the images to K.
-Index relu_depth(const Program& program);
+/// The most relus that a value passes on its way from the images to K. A double: a network that
+/// nothing has been checked of may name any number of turns.
+double relus_in_a_row(const Network& network);
 
 }  // namespace gramtile

@@ -10,6 +10,7 @@
 #include <cmath>
 
 #include "engine/core/worst_of.hpp"
+#include "engine/network/promised_accuracy.hpp"
 #include "tests/support/golden.hpp"
 
 namespace gramtile {
@@ -18,8 +19,8 @@ namespace {
 using reference::KernelGradient;
 using test::GoldenCase;
 
-constexpr double kKernelBound = 1e-12;
-constexpr double kDerivativeBound = 1e-10;
+constexpr double kKernelBound = kPromisedFloat64.kernel;
+constexpr double kDerivativeBound = kPromisedFloat64.jacobian;
 
 // [rows · columns] entries; of a symmetric case the lower triangle is the mirror image.
 std::vector<KernelGradient> reference_entries(const GoldenCase& golden, const Program& program) {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "engine/core/worst_of.hpp"
+#include "engine/network/promised_accuracy.hpp"
 #include "engine/reference/reference.hpp"
 #include "tests/support/derivative_bound.hpp"
 #include "tests/support/gradient_runs.hpp"
@@ -86,7 +87,7 @@ double check_all(const std::vector<double>& values, const std::vector<double>& e
 /// parameter's ∂K/∂θ, its terms taken absolutely (those of a logit can cancel to nothing).
 void check_promise(const std::vector<double>& jacobian, const std::vector<double>& expected,
                    const DerivativeBound& bound, std::size_t num_entries, DataType type) {
-  const double promise = type == DataType::kFloat32 ? 2e-5 : 1e-10;
+  const double promise = promised_accuracy(type).jacobian;
   for (std::size_t first = 0; first < expected.size(); first += num_entries) {
     const auto begin = bound.magnitude.begin() + static_cast<std::ptrdiff_t>(first);
     const double largest =

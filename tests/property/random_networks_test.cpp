@@ -114,7 +114,7 @@ struct Tally {
 void compare_kernel(const Trial& trial, Tally& tally) {
   const auto values = trial.lane_values({tally.type, 1, trial.tile_size});
   const double bound = std::min(kernel_bound(trial.program, tally.type),
-                                promised_accuracy(trial.program, tally.type).kernel);
+                                promised_accuracy(trial.drawn.network, tally.type).kernel);
   for (std::size_t i = 0; i < values.size(); ++i) {
     tally.kernel.add(std::abs(values[i] - trial.kernel[i]), bound * trial.scale[i], trial.scale[i]);
   }
@@ -129,7 +129,7 @@ class JacobianBounds {
       : trial_(trial),
         type_(type),
         derived_(matrix_bound(trial.program, trial.images, type)),
-        promise_(promised_accuracy(trial.program, type)),
+        promise_(promised_accuracy(trial.drawn.network, type)),
         sensitivities_(trial.images.num_entries()) {
     const std::size_t num_entries = trial.images.num_entries();
     for (std::size_t p = 0; p < trial.program.parameters.size(); ++p) {
