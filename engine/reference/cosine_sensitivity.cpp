@@ -66,7 +66,10 @@ class Tangents {
       const ReluCovariance f = relu_covariance(in.xy[p], in.xx[p], in.yy[p]);
       const double r = std::sqrt(in.xx[p]) * std::sqrt(in.yy[p]);
       out.xy[p] = f.by_xy * t.xy[p];
-      if (r == 0) continue;
+      if (r == 0) {  // the angle is a convention
+        sum_ += std::abs(adjoint[p] * t.xy[p]) * std::sqrt(2 * delta_) / (2 * pi);
+        continue;
+      }
       const double both = t.xx[p] / in.xx[p] + t.yy[p] / in.yy[p];
       const double c = std::clamp(in.xy[p] / r, -1.0, 1.0);
       out.xy[p] += f.elasticity * both;

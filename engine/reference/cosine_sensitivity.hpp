@@ -11,7 +11,8 @@
 namespace gramtile::reference {
 
 /// To first order, how far ∂K(x, y)/∂θ [P] moves at most when every relu's cosine, at every pixel,
-/// is off by `delta`. One run of the recursion for every parameter.
+/// is off by `delta`. Where a variance is 0, and the angle a convention, that counts as off by
+/// √(2δ). One run of the recursion for every parameter.
 std::vector<double> cosine_sensitivity(const Program& program, std::span<const double> x,
                                        std::span<const double> y, double delta);
 

@@ -86,7 +86,7 @@ Parts parts_of_promise(const Network& network, const MatrixImages& images, DataT
         allowed += found[p];
       }
       // What is below the type's smallest normal number is given as far as the type holds it.
-      if (type == DataType::kFloat32) allowed += 0x1p-126;
+      allowed += smallest_normal(type);
       if (off != 0) parts.jacobian = worst_of(parts.jacobian, off / allowed);
     }
   }

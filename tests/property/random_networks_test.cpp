@@ -98,7 +98,7 @@ struct Errors {
     ++num_values;
     if (!(error <= bound)) ++num_wrong;
     if (error == 0) return;
-    largest = worst_of(largest, error / scale);
+    if (scale != 0) largest = worst_of(largest, error / scale);
     part_of_bound = worst_of(part_of_bound, error / bound);
   }
 };
@@ -137,6 +137,7 @@ class JacobianBounds {
       largest_.push_back(
           worst_of(std::vector(first, first + static_cast<std::ptrdiff_t>(num_entries))));
     }
+    include_variances();
   }
 
   double largest(std::size_t p) const { return largest_[p]; }
@@ -144,18 +145,20 @@ class JacobianBounds {
   /// For an entry that is off by `error`: the sensitivity takes its time, so only where that
   /// counts.
   double of(std::size_t p, std::size_t entry, double error) {
-    const double derived = derived_.error[p * sensitivities_.size() + entry];
-    const double promised = promise_.jacobian * largest_[p];
+    const double derived =
+        derived_.error[p * sensitivities_.size() + entry] + smallest_normal(type_);
+    const double promised = promise_.jacobian * largest_[p] + smallest_normal(type_);
     if (error <= promised / kClose) return std::min(derived, promised);
     return std::min(derived, promised + sensitivity(p, entry));
   }
 
   /// For the gradient's entry, which is off by `error`: the sum of its jacobian's promises.
   double of_gradient(std::size_t p, double error) {
-    double derived = 0, sum_of_upstream = 0;
+    double sum_of_upstream = 0;
     for (const double u : trial_.upstream) sum_of_upstream += std::abs(u);
-    derived = gradient_bounds(trial_.upstream, derived_, type_)[p];
-    double promised = promise_.gradient * largest_[p] * sum_of_upstream;
+    const double derived = gradient_bounds(trial_.upstream, derived_, type_)[p] +
+                           smallest_normal(type_) * sum_of_upstream;
+    double promised = (promise_.gradient * largest_[p] + smallest_normal(type_)) * sum_of_upstream;
     if (error <= promised / kClose) return std::min(derived, promised);
     for (std::size_t i = 0; i < trial_.upstream.size(); ++i) {
       promised += std::abs(trial_.upstream[i]) * sensitivity(p, i);
@@ -164,6 +167,26 @@ class JacobianBounds {
   }
 
  private:
+  /// √(∂K_ii/∂θ · ∂K_jj/∂θ), too: where all pairs happen to be opposite, ∂K_ij/∂θ is 0.
+  void include_variances() {
+    const auto largest_of = [&](const Images& images) {
+      std::vector<double> result(largest_.size(), 0.0);
+      for (Index i = 0; i < images.size(); ++i) {
+        const auto gradient =
+            reference::kernel_diagonal_gradient(trial_.program, images[i]).gradient;
+        for (std::size_t p = 0; p < result.size(); ++p) {
+          result[p] = worst_of(result[p], std::abs(gradient[p]));
+        }
+      }
+      return result;
+    };
+    const auto rows = largest_of(trial_.images.rows);
+    const auto columns = trial_.images.symmetric ? rows : largest_of(trial_.images.columns);
+    for (std::size_t p = 0; p < largest_.size(); ++p) {
+      largest_[p] = worst_of(largest_[p], std::sqrt(rows[p]) * std::sqrt(columns[p]));
+    }
+  }
+
   double sensitivity(std::size_t p, std::size_t entry) {
     const auto width = static_cast<std::size_t>(trial_.images.num_columns());
     const auto i = static_cast<Index>(entry / width), j = static_cast<Index>(entry % width);
