@@ -1,5 +1,4 @@
-// Tolerances: the engine promises K to within 1e-12 (float64) and 5e-6 (float32), relative to
-// sqrt(K_ii·K_jj), and ∂K/∂θ to within 1e-10 and 2e-5 of the parameter's largest entry. The bound
+// Tolerances are what the engine promises (engine/network/promised_accuracy.hpp). The bound
 // |K_ij| ≤ sqrt(K_ii·K_jj) compares three such numbers: twice the promise.
 #include "apps/common/verify.hpp"
 
@@ -11,12 +10,14 @@
 #include <span>
 #include <utility>
 
+#include "engine/core/errors.hpp"
+#include "engine/network/promised_accuracy.hpp"
+#include "io/network/network_json.hpp"
+
 namespace gramtile::apps {
 namespace {
 
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
-
-double kernel_tolerance(DataType type) { return type == DataType::kFloat32 ? 5e-6 : 1e-12; }
 
 const MatrixSpec& matrix_of(const TilePlan& plan, const Tile& tile) {
   return plan.matrices[static_cast<std::size_t>(tile.matrix)];
@@ -24,6 +25,15 @@ const MatrixSpec& matrix_of(const TilePlan& plan, const Tile& tile) {
 
 std::size_t num_entries(const Tile& tile) {
   return static_cast<std::size_t>(tile.rows.size() * tile.columns.size());
+}
+
+// A network that cannot be read is refused where it is needed.
+PromisedAccuracy promise(const RunSpec& spec) {
+  try {
+    return promised_accuracy(read_network(spec.network, ""), spec.data_type);
+  } catch (const NetworkError&) {
+    return promised_accuracy(spec.data_type);
+  }
 }
 
 // The first thing that went wrong with each check; a tile adds to it while the file is read.
@@ -83,7 +93,8 @@ Diagonals read_diagonals(const RunReader& reader) {
 
 class FileCheck {
  public:
-  explicit FileCheck(const RunReader& reader) : reader_(reader), spec_(reader.spec()) {
+  explicit FileCheck(const RunReader& reader)
+      : reader_(reader), spec_(reader.spec()), kernel_tolerance_(promise(spec_).kernel) {
     if (spec_.with_kernel) diagonals_ = read_diagonals(reader);
   }
 
@@ -168,7 +179,7 @@ class FileCheck {
     const bool symmetric = matrix_of(spec_.plan, tile).kind == MatrixKind::kSymmetric;
     if (symmetric && tile.rows.start + i == tile.columns.start + j) check_variance(tile, i, value);
     const double bound = std::sqrt(kii) * std::sqrt(kjj);  // NaN where unknown: never exceeded
-    if (std::abs(value) > bound * (1 + 2 * kernel_tolerance(spec_.data_type))) {
+    if (std::abs(value) > bound * (1 + 2 * kernel_tolerance_)) {
       checks_.fail("bound", false,
                    fmt::format("{} is {:.9g}, more than sqrt(K_ii K_jj) = {:.9g}",
                                place(tile, i, j), value, bound));
@@ -210,6 +221,7 @@ class FileCheck {
 
   const RunReader& reader_;
   const RunSpec& spec_;
+  double kernel_tolerance_;
   Diagonals diagonals_;
   std::vector<double> values_;
   Checks checks_;

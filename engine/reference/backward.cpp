@@ -90,8 +90,14 @@ class Backward {
 }  // namespace
 
 std::vector<double> run_backward(const Program& program, const Tape& tape, OutputMap output) {
-  std::vector<double> gradient(program.parameters.size(), 0.0);
   Tape adjoints;
+  return run_backward(program, tape, output, adjoints);
+}
+
+std::vector<double> run_backward(const Program& program, const Tape& tape, OutputMap output,
+                                 Tape& adjoints) {
+  std::vector<double> gradient(program.parameters.size(), 0.0);
+  adjoints.clear();
   for (const Value& value : program.values) {
     adjoints.push_back(PairMaps::zeros(value.shape));
   }

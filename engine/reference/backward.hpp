@@ -13,5 +13,8 @@ using OutputMap = Map PairMaps::*;
 
 /// ∂(output)/∂θ for every parameter, [P], from the tape of run_forward.
 std::vector<double> run_backward(const Program& program, const Tape& tape, OutputMap output);
+/// The same, and leaves ∂(output)/∂(value) of every value in `adjoints`.
+std::vector<double> run_backward(const Program& program, const Tape& tape, OutputMap output,
+                                 Tape& adjoints);
 
 }  // namespace gramtile::reference

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/network/program.hpp"
+#include "engine/network/promised_accuracy.hpp"
 
 namespace gramtile::bench {
 
@@ -16,9 +17,7 @@ std::span<const double> image(const Program& program, std::span<const double> pi
 void check_close(const std::string& what, double found, double expected, double scale,
                  double bound);
 
-constexpr double kernel_bound(DataType type) { return type == DataType::kFloat32 ? 5e-6 : 1e-12; }
-constexpr double derivative_bound(DataType type) {
-  return type == DataType::kFloat32 ? 2e-5 : 1e-10;
-}
+constexpr double kernel_bound(DataType type) { return promised_accuracy(type).kernel; }
+constexpr double derivative_bound(DataType type) { return promised_accuracy(type).jacobian; }
 
 }  // namespace gramtile::bench

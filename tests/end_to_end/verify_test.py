@@ -90,6 +90,21 @@ class VerifyTest(CommandTest):
                                 "50").stdout
         self.assertRegex(out, r"samples +FAILED: .*1\.0e-03|samples +FAILED: .*9\.\de-04")
 
+    def test_recomputing_does_not_lose_a_nan_among_later_samples(self):
+        # 16 entries, each drawn about ten times: the NaN comes early, right entries after it.
+        self.images("few.npy", 4, seed=5)
+        inputs = ["--network", "net.json", "--train", "few.npy", "--quiet"]
+        self.run_command("kernel-grad", *inputs, "--jacobian", "--with-kernel", "--out", "k.h5")
+        for dataset, index, check in (("Kxx", (1, 2), "samples"), ("dKxx", (0, 1, 2), "jacobian")):
+            with h5py.File(self.dir / "k.h5") as f:
+                right = f[dataset][index]
+            for wrong in (np.nan, np.inf):
+                self.change(dataset, index, wrong)
+                out = self.verify_fails(13, [], "--train", "few.npy", "--samples", "160").stdout
+                self.assertRegex(out, rf"(?m)^{check} +FAILED: 160 entries .*difference (nan|inf)")
+            self.change(dataset, index, right)
+        self.run_command("kernel-verify", "k.h5", "--train", "few.npy", "--samples", "160")
+
     def test_other_data_is_refused(self):
         self.build()
         self.images("other.npy", 40, seed=9)

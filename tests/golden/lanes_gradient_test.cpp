@@ -1,17 +1,17 @@
 // Gradients and jacobians of the lane engine against the golden files. Runs once per instruction
 // set.
 //
-// Bounds asked for: largest error 1e-10 (float64) and 2e-5 (float32) of the largest entry of that
-// parameter's dK; for the gradient, of that times the sum of |upstream|, which bounds Σ upstream ·
-// dK.
+// Bounds: the promises of engine/network/promised_accuracy.hpp, relative to the largest entry of
+// that parameter's dK, for the gradient too.
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <cmath>
 #include <memory>
 
 #include "engine/core/array_source.hpp"
 #include "engine/core/array_upstream.hpp"
+#include "engine/core/worst_of.hpp"
+#include "engine/network/promised_accuracy.hpp"
 #include "engine/schedule/compute_arrays.hpp"
 #include "tests/support/golden.hpp"
 
@@ -39,35 +39,36 @@ Errors largest_errors(const GoldenCase& golden, DataType type) {
   for (std::size_t p = 0; p < golden.parameters.size(); ++p) {
     double largest = 0, worst = 0;
     for (std::size_t i = 0; i < size; ++i) {
-      largest = std::max(largest, std::abs(golden.dk[p * size + i]));
-      worst = std::max(
+      largest = worst_of(largest, std::abs(golden.dk[p * size + i]));
+      worst = worst_of(
           worst, std::abs(golden.dk[p * size + i] - jacobian.jacobian[indices[p] * size + i]));
     }
-    errors.jacobian = std::max(errors.jacobian, worst / largest);
-    errors.gradient = std::max(
+    errors.jacobian = worst_of(errors.jacobian, worst / largest);
+    errors.gradient = worst_of(
         errors.gradient, std::abs(golden.gradient[p] - gradient.gradient[indices[p]]) / largest);
   }
   return errors;
 }
 
-void check(DataType type, double bound) {
+void check(DataType type) {
+  const PromisedAccuracy& promise = promised_accuracy(type);
   for (const GoldenCase& golden : golden_cases()) {
     const Errors errors = largest_errors(golden, type);
     MESSAGE(instruction_set() << " " << name_of(type) << " " << golden.name << ": jacobian "
                               << errors.jacobian << ", gradient " << errors.gradient);
-    CHECK_MESSAGE(errors.jacobian <= bound, golden.name);
-    CHECK_MESSAGE(errors.gradient <= bound, golden.name);
+    CHECK_MESSAGE(errors.jacobian <= promise.jacobian, golden.name);
+    CHECK_MESSAGE(errors.gradient <= promise.gradient, golden.name);
   }
 }
 
 }  // namespace
 
-TEST_CASE("float64 gradients and jacobians agree with the golden files to 1e-10") {
-  check(DataType::kFloat64, 1e-10);
+TEST_CASE("float64 gradients and jacobians agree with the golden files as promised") {
+  check(DataType::kFloat64);
 }
 
-TEST_CASE("float32 gradients and jacobians agree with the golden files to 2e-5") {
-  check(DataType::kFloat32, 2e-5);
+TEST_CASE("float32 gradients and jacobians agree with the golden files as promised") {
+  check(DataType::kFloat32);
 }
 
 }  // namespace gramtile::test

@@ -7,9 +7,10 @@
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <cmath>
 
+#include "engine/core/worst_of.hpp"
+#include "engine/network/promised_accuracy.hpp"
 #include "tests/support/golden.hpp"
 
 namespace gramtile {
@@ -18,8 +19,8 @@ namespace {
 using reference::KernelGradient;
 using test::GoldenCase;
 
-constexpr double kKernelBound = 1e-12;
-constexpr double kDerivativeBound = 1e-10;
+constexpr double kKernelBound = kPromisedFloat64.kernel;
+constexpr double kDerivativeBound = kPromisedFloat64.jacobian;
 
 // [rows · columns] entries; of a symmetric case the lower triangle is the mirror image.
 std::vector<KernelGradient> reference_entries(const GoldenCase& golden, const Program& program) {
@@ -41,7 +42,7 @@ std::vector<KernelGradient> reference_entries(const GoldenCase& golden, const Pr
 double largest(std::span<const double> values) {
   double result = 0;
   for (const double value : values) {
-    result = std::max(result, std::abs(value));
+    result = worst_of(result, std::abs(value));
   }
   return result;
 }
@@ -52,7 +53,7 @@ void check_case(const GoldenCase& golden) {
   const std::vector<KernelGradient> entries = reference_entries(golden, program);
   double kernel_error = 0;
   for (std::size_t n = 0; n < entries.size(); ++n) {
-    kernel_error = std::max(kernel_error, std::abs(entries[n].kernel / golden.k[n] - 1));
+    kernel_error = worst_of(kernel_error, std::abs(entries[n].kernel / golden.k[n] - 1));
   }
   CHECK(kernel_error <= kKernelBound);
 
@@ -66,10 +67,10 @@ void check_case(const GoldenCase& golden) {
     double gradient = 0;
     for (std::size_t n = 0; n < entries.size(); ++n) {
       const double derivative = entries[n].gradient[indices[p]];
-      derivative_error = std::max(derivative_error, std::abs(derivative - dk[n]) / unit);
+      derivative_error = worst_of(derivative_error, std::abs(derivative - dk[n]) / unit);
       gradient += golden.upstream[n] * derivative;
     }
-    gradient_error = std::max(gradient_error, std::abs(gradient - golden.gradient[p]) / unit);
+    gradient_error = worst_of(gradient_error, std::abs(gradient - golden.gradient[p]) / unit);
   }
   CHECK(derivative_error <= kDerivativeBound);
   CHECK(gradient_error <= kDerivativeBound);

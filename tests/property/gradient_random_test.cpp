@@ -8,9 +8,12 @@
 #include <cmath>
 #include <string>
 
+#include "engine/core/worst_of.hpp"
+#include "engine/network/promised_accuracy.hpp"
 #include "engine/reference/reference.hpp"
 #include "tests/support/derivative_bound.hpp"
 #include "tests/support/gradient_runs.hpp"
+#include "tests/support/matrix_bound.hpp"
 #include "tests/support/rounding_bound.hpp"
 
 namespace gramtile::test {
@@ -57,34 +60,7 @@ Case layers_on(Index size, Index kernel_size) {
 
 /// Bounds of a whole matrix, [P, N, M].
 DerivativeBound bounds_of(const Case& matrix, DataType type) {
-  const std::size_t num_entries = matrix.images.num_entries();
-  const std::size_t size = matrix.program.parameters.size() * num_entries;
-  DerivativeBound result{std::vector<double>(size), std::vector<double>(size)};
-  std::size_t entry = 0;
-  for (Index i = 0; i < matrix.images.num_rows(); ++i) {
-    for (Index j = 0; j < matrix.images.num_columns(); ++j, ++entry) {
-      const auto of_pair =
-          derivative_bound(matrix.program, matrix.images.rows[i], matrix.images.column(j), type,
-                           matrix.images.symmetric && i == j);
-      for (std::size_t p = 0; p < of_pair.error.size(); ++p) {
-        result.error[p * num_entries + entry] = of_pair.error[p];
-        result.magnitude[p * num_entries + entry] = of_pair.magnitude[p];
-      }
-    }
-  }
-  return result;
-}
-
-/// Σ |upstream| · bound.
-std::vector<double> gradient_bounds(const std::vector<double>& upstream,
-                                    const DerivativeBound& bound, DataType type) {
-  const double roundings = kGradientRoundings * unit_rounding(type);
-  std::vector<double> sums(bound.error.size() / upstream.size(), 0.0);
-  for (std::size_t i = 0; i < bound.error.size(); ++i) {
-    sums[i / upstream.size()] +=
-        std::abs(upstream[i % upstream.size()]) * (bound.error[i] + roundings * bound.magnitude[i]);
-  }
-  return sums;
+  return matrix_bound(matrix.program, matrix.images, type);
 }
 
 std::vector<double> absolute(std::vector<double> values) {
@@ -101,7 +77,7 @@ double check_all(const std::vector<double>& values, const std::vector<double>& e
   for (std::size_t i = 0; i < values.size(); ++i) {
     REQUIRE(std::isfinite(values[i]));
     const double error = std::abs(values[i] - expected[i]);
-    if (error > 0) used = std::max(used, error / bounds[i]);
+    if (error != 0) used = worst_of(used, error / bounds[i]);
     CHECK(error <= bounds[i]);
   }
   return used;
@@ -111,7 +87,7 @@ double check_all(const std::vector<double>& values, const std::vector<double>& e
 /// parameter's ∂K/∂θ, its terms taken absolutely (those of a logit can cancel to nothing).
 void check_promise(const std::vector<double>& jacobian, const std::vector<double>& expected,
                    const DerivativeBound& bound, std::size_t num_entries, DataType type) {
-  const double promise = type == DataType::kFloat32 ? 2e-5 : 1e-10;
+  const double promise = promised_accuracy(type).jacobian;
   for (std::size_t first = 0; first < expected.size(); first += num_entries) {
     const auto begin = bound.magnitude.begin() + static_cast<std::ptrdiff_t>(first);
     const double largest =
@@ -136,10 +112,10 @@ TEST_CASE("jacobians and gradients of random nested networks agree with the refe
       const DerivativeBound bound = bounds_of(matrix, type);
       const auto jacobian = lane_jacobian(matrix.program, matrix.images, {type});
       double& most = used[type == DataType::kFloat32 ? 0 : 1];
-      most = std::max(most, check_all(jacobian, expected, bound.error));
+      most = worst_of(most, check_all(jacobian, expected, bound.error));
       check_promise(jacobian, expected, bound, matrix.images.num_entries(), type);
       const auto gradient = lane_gradient(matrix.program, matrix.images, upstream, {type, 1, 2});
-      most = std::max(most, check_all(gradient, contract(upstream, expected).sum,
+      most = worst_of(most, check_all(gradient, contract(upstream, expected).sum,
                                       gradient_bounds(upstream, bound, type)));
     }
   }
@@ -196,7 +172,7 @@ TEST_CASE(
       const double scale = is_logit ? magnitude[p] : from_jacobian.magnitude[p];
       const double error = std::abs(gradient[p] - from_jacobian.sum[p]);
       CHECK(error <= 1e-12 * scale);
-      if (error > 0) largest = std::max(largest, error / scale);
+      if (error != 0) largest = worst_of(largest, error / scale);
     }
     if (seed % 4 > 1) continue;
     const LaneRun run{DataType::kFloat32, 1, 8};

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/core/worst_of.hpp"
 #include "engine/schedule/tile_derivative.hpp"
 #include "engine/simd/kernels.hpp"
 #include "tests/support/derivative_bound.hpp"
@@ -125,8 +126,8 @@ void check_derivatives(const std::vector<T>& cs, bool nonnegative) {
         std::abs(2 * static_cast<double>(found.bend[i]) / std::numbers::pi - sine);
     REQUIRE(slope_error <= slope_bound);
     REQUIRE(bend_error <= bend_bound);
-    used_slope = std::max(used_slope, slope_error / slope_bound);
-    used_bend = std::max(used_bend, bend_error / bend_bound);
+    used_slope = worst_of(used_slope, slope_error / slope_bound);
+    used_bend = worst_of(used_bend, bend_error / bend_bound);
   }
   MESSAGE(name_of(kTypeOf<T>) << std::string(nonnegative ? ", c ≥ 0" : ", any c") << ": slope uses "
                               << used_slope << " of its bound, bend " << used_bend);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/core/worst_of.hpp"
 #include "engine/reference/reference.hpp"
 #include "tests/support/eigenvalues.hpp"
 #include "tests/support/lane_runs.hpp"
@@ -48,7 +49,7 @@ double largest_error(const std::vector<double>& kernel, const Expected& expected
   double largest = 0;
   for (std::size_t n = 0; n < kernel.size(); ++n) {
     REQUIRE(std::isfinite(kernel[n]));
-    largest = std::max(largest, std::abs(kernel[n] - expected.kernel[n]) / expected.scale[n]);
+    largest = worst_of(largest, std::abs(kernel[n] - expected.kernel[n]) / expected.scale[n]);
   }
   return largest;
 }
@@ -90,7 +91,7 @@ TEST_CASE("random nested networks agree with the reference within the derived bo
       const double error = largest_error(lane_kernel(program, rows, columns, {type}), expected);
       CHECK(error <= bound);
       used[as_size(type == DataType::kFloat64)] =
-          std::max(used[as_size(type == DataType::kFloat64)], error / bound);
+          worst_of(used[as_size(type == DataType::kFloat64)], error / bound);
     }
   }
   MESSAGE("largest part of the bound used: float32 " << used[0] << ", float64 " << used[1]);

@@ -12,6 +12,7 @@
 #include <limits>
 #include <numbers>
 
+#include "engine/core/worst_of.hpp"
 #include "engine/lanes/relu_table.hpp"
 #include "tests/support/hand_lanes.hpp"
 #include "tests/support/lane_runs.hpp"
@@ -122,7 +123,7 @@ double largest_error(const std::vector<T>& cs, const std::vector<T>& values) {
     if (exact == 0) {
       REQUIRE(error == 0);
     } else {
-      largest = std::max(largest, static_cast<double>(error / exact));
+      largest = worst_of(largest, static_cast<double>(error / exact));
     }
   }
   return largest;

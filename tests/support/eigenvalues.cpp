@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <span>
+
+#include "engine/core/worst_of.hpp"
 
 namespace gramtile::test {
 namespace {
@@ -35,7 +38,8 @@ void rotate(const Matrix& a, Index p, Index q) {
 double smallest_eigenvalue(std::vector<double> matrix, Index n) {
   const Matrix a{matrix, n};
   double norm = 0;
-  for (const double value : matrix) norm = std::max(norm, std::abs(value));
+  for (const double value : matrix) norm = worst_of(norm, std::abs(value));
+  if (!std::isfinite(norm)) return std::numeric_limits<double>::quiet_NaN();
   for (bool turned = true; turned;) {
     turned = false;
     for (Index p = 0; p < n; ++p) {

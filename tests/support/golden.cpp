@@ -1,10 +1,14 @@
 #include "tests/support/golden.hpp"
 
+#include <fmt/format.h>
 #include <hdf5.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
@@ -113,6 +117,20 @@ std::vector<fs::path> files_in(const fs::path& folder, const std::string& extens
   return files;
 }
 
+constexpr const char* kLargeCases[] = {"convnet_gp", "convnet_gp_tied", "dilation", "mixture",
+                                       "readme_rgb", "residual_cnn_gp", "resnet32"};
+
+// Tells which cases this run has.
+void count_aloud(std::size_t num_small, std::size_t num_large,
+                 const std::vector<std::string>& missing) {
+  std::printf("golden cases: %zu small, %zu large in %s\n", num_small, num_large,
+              GRAMTILE_GOLDEN_DIR);
+  if (!missing.empty()) {
+    std::printf("golden cases: NOT CHECKED, for want of their files: %s\n",
+                fmt::format("{}", fmt::join(missing, ", ")).c_str());
+  }
+}
+
 std::span<const double> image(const std::vector<double>& images, ImageShape shape, Index i) {
   const std::size_t size = static_cast<std::size_t>(shape.num_values());
   return std::span(images).subspan(static_cast<std::size_t>(i) * size, size);
@@ -150,10 +168,31 @@ std::vector<GoldenCase> golden_cases() {
   if (cases.empty()) {
     throw std::runtime_error("tests/golden has no cases");
   }
+  const std::size_t num_small = cases.size();
   for (const fs::path& path : files_in(GRAMTILE_GOLDEN_DIR, ".h5")) {
     cases.push_back(read_hdf5(path));
   }
+  const auto missing = missing_golden_cases(GRAMTILE_GOLDEN_DIR);
+  static std::once_flag told;
+  std::call_once(told, [&] { count_aloud(num_small, cases.size() - num_small, missing); });
+  require_golden_cases(missing, std::getenv("CI"));
   return cases;
+}
+
+std::vector<std::string> missing_golden_cases(const std::string& folder) {
+  std::vector<std::string> missing;
+  for (const char* name : kLargeCases) {
+    if (!fs::exists(fs::path(folder) / (std::string(name) + ".h5"))) missing.emplace_back(name);
+  }
+  return missing;
+}
+
+void require_golden_cases(const std::vector<std::string>& missing, const char* ci) {
+  if (missing.empty() || ci == nullptr || *ci == '\0') return;
+  throw std::runtime_error(
+      fmt::format("golden cases {} are missing, and CI is set: put their files where "
+                  "GRAMTILE_GOLDEN_DIR points",
+                  fmt::join(missing, ", ")));
 }
 
 }  // namespace gramtile::test

@@ -35,7 +35,15 @@ struct GoldenCase {
   std::vector<std::size_t> indices_in(const Program& program) const;
 };
 
-/// The small cases and, where the folder exists, the large ones. Never empty.
+/// The small cases and the large ones that GRAMTILE_GOLDEN_DIR holds. Says on stdout, once, how
+/// many there are of each and which large ones are missing; throws for a missing one where the
+/// environment variable CI is set.
 std::vector<GoldenCase> golden_cases();
+
+/// Names of the large cases that `folder` does not hold.
+std::vector<std::string> missing_golden_cases(const std::string& folder);
+/// Throws std::runtime_error when some are `missing` and `ci`, the value of the variable CI (may be
+/// null), is not empty.
+void require_golden_cases(const std::vector<std::string>& missing, const char* ci);
 
 }  // namespace gramtile::test

@@ -80,6 +80,8 @@ double covariance_error(const Program& program, const Arithmetic& arithmetic) {
 
 double unit_rounding(DataType type) { return type == DataType::kFloat32 ? 0x1p-24 : 0x1p-53; }
 
+double smallest_normal(DataType type) { return type == DataType::kFloat32 ? 0x1p-126 : 0x1p-1022; }
+
 double relu_fit_error(DataType type, bool nonnegative) {
   const bool is_float = type == DataType::kFloat32;
   double error =

@@ -15,6 +15,9 @@ double relu_fit_error(DataType type, bool nonnegative);
 /// Unit rounding of the type: 2⁻²⁴ or 2⁻⁵³.
 double unit_rounding(DataType type);
 
+/// Smallest normal number of the type: 2⁻¹²⁶ or 2⁻¹⁰²². Below it a type has fewer digits.
+double smallest_normal(DataType type);
+
 /// Bound of |K_lanes(x, y) − K_reference(x, y)| / √(K(x, x)·K(y, y)), roundings of both included.
 /// Holds for images without a pixel whose variance is positive but below the smallest that the
 /// lanes keep (1e-36 in float32, 1e-300 in float64).
