@@ -6,7 +6,8 @@
 #   tsan        the scheduler's and the writer's tests under the thread sanitizer
 #   fuzz        every fuzzer for a few seconds (GRAMTILE_FUZZ_SECONDS, 60 by default)
 # Names of stages as arguments run those alone: tests/run.sh release
-# Safe to run twice. Ends with the time each stage took; the exit code is 0 when all of them passed.
+# Safe to run twice. Ends with the ten slowest compilations and the time each stage took; the exit code
+# is 0 when all of them passed.
 set -eu
 cd "$(dirname "$0")/.."
 jobs=$(nproc)
@@ -29,6 +30,14 @@ build() {
   { cmake --preset "$preset" -DGRAMTILE_TESTS=ON $launcher &&
     cmake --build --preset "$preset" -j "$jobs" --target "$@"; } >"$logs/$preset-build.log" 2>&1 ||
     { tail -60 "$logs/$preset-build.log"; return 1; }
+}
+
+# The ten slowest compilations of the builds that ninja's logs tell of, each as it was done last.
+slowest_compilations() {
+  awk -F'\t' '/^[^#]/ && $4 ~ /\.o$/ { took[FILENAME "\t" $4] = $2 - $1 }
+    END { for (object in took) { split(object, part, "\t"); sub("/[.]ninja_log$", "", part[1])
+                                 printf "%7.1f s  %s/%s\n", took[object] / 1000, part[1], part[2] } }' \
+    "$@" | sort -rn | head -10
 }
 
 run_quickstart() {
@@ -72,6 +81,9 @@ for stage in $stages; do
   report="$report$(printf '%-10s %-6s %5d s' "$stage" "$verdict" "$seconds")
 "
 done
+
+step "Slowest compilations"
+slowest_compilations build/*/.ninja_log || true
 
 step "Summary"
 printf '%s' "$report"
