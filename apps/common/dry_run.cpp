@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "apps/common/execute.hpp"
+#include "apps/common/streams.hpp"
 #include "apps/common/units.hpp"
 #include "engine/core/errors.hpp"
 
@@ -56,7 +57,7 @@ int num_threads(const ComputeOptions& options) {
 }
 
 void print_line(const char* name, const std::string& value) {
-  fmt::print("{:<9} {}\n", name, value);
+  print(stdout, fmt::format("{:<9} {}\n", name, value));
 }
 
 }  // namespace

@@ -70,6 +70,8 @@ void add_output_options(CLI::App& app, ComputeArguments& arguments) {
   app.add_flag("--overwrite", arguments.overwrite, "replace an existing or unfinished output")
       ->excludes(resume)
       ->option_text(" ");
+  app.add_flag("--no-lock", arguments.no_lock,
+               "where not even OUT.lock works: keep other runs out yourself");
   app.add_flag("--quiet", arguments.quiet, "print nothing but errors");
 }
 
