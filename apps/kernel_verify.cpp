@@ -94,9 +94,8 @@ int report(const VerifyArguments& arguments, const std::vector<Finding>& finding
   const auto damaged = [](const Finding& finding) { return !finding.passed && finding.damaged; };
   if (!arguments.quiet) {
     for (const Finding& finding : findings) {
-      print(stdout,
-            fmt::format("{:<9} {}{}{}\n", finding.check, finding.passed ? "ok" : "FAILED",
-                        finding.detail.empty() ? "" : ": ", finding.detail));
+      print(stdout, fmt::format("{:<9} {}{}{}\n", finding.check, finding.passed ? "ok" : "FAILED",
+                                finding.detail.empty() ? "" : ": ", finding.detail));
     }
   }
   auto worst = std::find_if(findings.begin(), findings.end(), damaged);

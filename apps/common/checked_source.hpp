@@ -1,5 +1,5 @@
-// Images that are read again and again, for hours, from a file that somebody may write into: what is
-// read a second time has to be what was read the first time.
+// Images that are read again and again, for hours, from a file that somebody may write into: what
+// is read a second time has to be what was read the first time.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ class CheckedSource final : public BlockSource {
 
  private:
   BlockSource& data_;
-  const std::string description_;  ///< heads the message
+  const std::string description_;      ///< heads the message
   std::vector<std::uint64_t> hashes_;  ///< [num_examples]; 0: not read yet
 };
 

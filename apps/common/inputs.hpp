@@ -29,7 +29,7 @@ struct InputSet {
 struct Inputs {
   Network network;
   Program program;
-  std::vector<InputSet> sets;  ///< those that were given, in the order asked for; never empty
+  std::vector<InputSet> sets;    ///< those that were given, in the order asked for; never empty
   std::vector<InputFile> files;  ///< all that was opened for them
 
   /// Position of a set, or −1.

@@ -83,9 +83,7 @@ ComputeRequest Job::compute_request() const {
   request.program = &inputs.program;
   request.plan = &spec.plan;
   for (std::size_t m = 0; m < spec.axes.size(); ++m) {
-    const auto data = [&](Index set) {
-      return sources[static_cast<std::size_t>(set)].get();
-    };
+    const auto data = [&](Index set) { return sources[static_cast<std::size_t>(set)].get(); };
     const bool cross = spec.plan.matrices[m].kind == MatrixKind::kCross;
     request.sources.push_back(
         {.rows = data(spec.axes[m].rows), .columns = cross ? data(spec.axes[m].columns) : nullptr});

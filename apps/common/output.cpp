@@ -59,8 +59,7 @@ void check_replaceable(const std::string& out, const struct stat& status) {
   const bool is_sticky = ::stat(parent.empty() ? "." : parent.c_str(), &folder) == 0 &&
                          (folder.st_mode & S_ISVTX) != 0;
   const uid_t self = ::geteuid();
-  const bool is_foreign =
-      is_sticky && self != 0 && status.st_uid != self && folder.st_uid != self;
+  const bool is_foreign = is_sticky && self != 0 && status.st_uid != self && folder.st_uid != self;
   if (is_protected || is_foreign)
     refuse(out, "exists and is protected, so that it cannot be replaced; choose another --out");
 }
@@ -79,12 +78,9 @@ void check_existing(const ComputeArguments& arguments) {
 }
 
 std::array<std::string, 6> names_of(const std::string& out) {
-  return {out,
-          out + ".partial",
-          out + ".journal",
-          out + ".partial.new",
-          out + ".journal.new",
-          out + ".lock"};
+  return {
+      out,          out + ".partial", out + ".journal", out + ".partial.new", out + ".journal.new",
+      out + ".lock"};
 }
 
 [[noreturn]] void refuse_input(const std::string& out, const std::string& name,

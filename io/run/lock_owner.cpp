@@ -83,8 +83,7 @@ LockOwner parse_lock_owner(const std::string& text) {
 bool is_surely_gone(const LockOwner& owner) {
   const LockOwner self = this_process();
   const bool same_kernel = !self.boot.empty() && owner.boot == self.boot &&
-                           !self.pid_namespace.empty() &&
-                           owner.pid_namespace == self.pid_namespace;
+                           !self.pid_namespace.empty() && owner.pid_namespace == self.pid_namespace;
   if (!same_kernel || owner.process <= 0 || owner.started.empty()) return false;
   if (::kill(static_cast<pid_t>(owner.process), 0) != 0 && errno == ESRCH) return true;
   const std::string started = start_of(owner.process);

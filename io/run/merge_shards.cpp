@@ -136,9 +136,8 @@ void merge_shards(const std::string& out_path, const std::vector<std::string>& s
   for (const Index t : writer.tiles_to_do()) {
     if (options.stop.stop_requested()) {
       writer.interrupt();
-      throw Error(ErrorKind::kInterrupted,
-                  fmt::format("{}: interrupted with {} of {} tiles done", out_path, num_done,
-                              writer.num_tiles()));
+      throw Error(ErrorKind::kInterrupted, fmt::format("{}: interrupted with {} of {} tiles done",
+                                                       out_path, num_done, writer.num_tiles()));
     }
     while (share->tiles().empty() || share->tiles().back() < t) ++share;
     const std::vector<std::byte> packed = share->read_packed(t);

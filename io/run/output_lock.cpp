@@ -19,10 +19,9 @@ bool has_no_locks(int error_number) {
 }
 
 [[noreturn]] void refuse_locked(const std::string& path, const std::string& holder) {
-  throw Error(ErrorKind::kLocked,
-              path + ": " + holder +
-                  " is writing this output; wait for it or choose another "
-                  "--out");
+  throw Error(ErrorKind::kLocked, path + ": " + holder +
+                                      " is writing this output; wait for it or choose another "
+                                      "--out");
 }
 
 /// Nobody known when the file cannot be read, or went away meanwhile.
@@ -45,7 +44,10 @@ bool leads_to(FileSystem& system, const std::string& path, const File& file) {
 }
 
 OutputLock::OutputLock(FileSystem& system, std::string lock_path, bool no_lock, Notice notice)
-    : system_(&system), path_(std::move(lock_path)), no_lock_(no_lock), notice_(std::move(notice)) {}
+    : system_(&system),
+      path_(std::move(lock_path)),
+      no_lock_(no_lock),
+      notice_(std::move(notice)) {}
 
 OutputLock::~OutputLock() { remove(); }
 
@@ -75,9 +77,7 @@ void OutputLock::acquire(File& file) {
   refuse_lock_file();  // of a machine from which this file system has no locks
 }
 
-bool OutputLock::still_held() const {
-  return !file_.is_open() || leads_to(*system_, path_, file_);
-}
+bool OutputLock::still_held() const { return !file_.is_open() || leads_to(*system_, path_, file_); }
 
 /// OUT.lock is in the way unless its process is gone.
 void OutputLock::refuse_lock_file() {

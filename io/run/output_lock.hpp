@@ -1,6 +1,6 @@
-// One writer at a time. Where the file system can, that is a lock (flock) on the journal, which ends
-// with the process, however that ends. Where it cannot (Lustre, NFS without a lock daemon), it is a
-// file OUT.lock, created so that only one process succeeds, which names its holder.
+// One writer at a time. Where the file system can, that is a lock (flock) on the journal, which
+// ends with the process, however that ends. Where it cannot (Lustre, NFS without a lock daemon), it
+// is a file OUT.lock, created so that only one process succeeds, which names its holder.
 #pragma once
 
 #include <functional>

@@ -59,8 +59,7 @@ int look_and_rename(const std::string& from, const std::string& to) {
 class PosixFileSystem final : public FileSystem {
  public:
   int open(const std::string& path, OpenMode mode) override {
-    return above_standard_streams(
-        answer(::open(path.c_str(), open_flags(mode) | O_CLOEXEC, 0666)));
+    return above_standard_streams(answer(::open(path.c_str(), open_flags(mode) | O_CLOEXEC, 0666)));
   }
   int close(int file) override { return answer(::close(file)); }
 

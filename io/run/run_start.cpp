@@ -266,9 +266,9 @@ void check_names(FileSystem& system, const RunPaths& paths, const StartedRun& ru
   if (gone.empty() && !leads_to(system, paths.journal, run.journal->file())) gone = paths.journal;
   if (gone.empty() && !run.lock.still_held()) gone = paths.lock;
   if (!gone.empty())
-    throw Error(ErrorKind::kOther,
-                gone + ": was removed or replaced while this run was on; " + paths.out +
-                    " is not made: start again where nobody cleans up");
+    throw Error(ErrorKind::kOther, gone + ": was removed or replaced while this run was on; " +
+                                       paths.out +
+                                       " is not made: start again where nobody cleans up");
 }
 
 }  // namespace gramtile
