@@ -9,6 +9,7 @@
 
 #include "apps/common/command.hpp"
 #include "apps/common/execute.hpp"
+#include "apps/common/machine.hpp"
 #include "apps/common/options.hpp"
 #include "apps/common/output.hpp"
 #include "apps/common/progress.hpp"
@@ -39,6 +40,7 @@ int run(int argc, char** argv) {
   settle_output(arguments);
   refuse_inputs_as_outputs(arguments.out, shares);
   const StopSignals signals;  // before the writer's thread
+  check_threads(1);
   RunOptions options;
   options.mode = start_mode(arguments);
   options.no_lock = arguments.no_lock;

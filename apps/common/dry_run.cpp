@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "apps/common/execute.hpp"
+#include "apps/common/machine.hpp"
 #include "apps/common/streams.hpp"
 #include "apps/common/units.hpp"
 #include "engine/core/errors.hpp"
@@ -63,6 +64,7 @@ void print_line(const char* name, const std::string& value) {
 }  // namespace
 
 double measure_rate(const Job& job) {
+  check_threads(job.options.num_threads);
   const TilePlan corner = corner_of(job.spec.plan);
   OnesUpstream upstream;
   DiscardingSink sink;

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "apps/common/machine.hpp"
 #include "apps/common/memory.hpp"
 #include "apps/common/progress.hpp"
 #include "apps/common/signals.hpp"
@@ -68,6 +69,7 @@ Index compute_rest(const Job& job, RunWriter& writer, std::stop_token stop, Prog
 int execute(const Job& job, const ComputeArguments& arguments, const std::string& resume_command) {
   const TilePlan& plan = job.spec.plan;
   const StopSignals signals;  // before the writer's and the engine's threads
+  check_threads(job.options.num_threads + 1);
   const auto start = std::chrono::steady_clock::now();
   RunWriter writer(arguments.out, job.spec, run_options(job, arguments));
   const auto say = [&](const std::string& text) {

@@ -56,20 +56,39 @@ class StreamsTest(CommandTest):
             self.assertEqual(self.without(streams, [*self.commands[0], "--out", "k.h5"]), 73)
         self.assertEqual(self.files(), before)
 
+    def start_slow(self, streams, out):
+        """Without these streams, and held up for more than the two seconds after which progress is told."""
+        closing = " ".join(f"{n}>&-" for n in streams)
+        process = subprocess.Popen(["sh", "-c", f'exec "$@" {closing}', "sh",
+                                    *command(*self.slow, "--out", out)],
+                                   cwd=self.dir, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not (self.dir / f"{out}.journal").exists():
+            self.assertIsNone(process.poll(), "the run was over before it could be held up")
+            time.sleep(0.001)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(2.2)
+        process.send_signal(signal.SIGCONT)
+        return process
+
     def test_progress_and_the_word_about_an_interruption_do_not_reach_the_files_either(self):
-        """Long enough for progress, which is first told after two seconds."""
         self.images("slow.npy", 600, shape=(1, 28, 28))
-        slow = ["kernel-build", "--network", "convnet-gp", "--train", "slow.npy", "--tile", "16",
-                "--dtype", "float64", "--threads", "1", "--out", "k.h5"]
-        process = subprocess.Popen(["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command(*slow)],
-                                   cwd=self.dir)
-        time.sleep(3)
-        process.send_signal(signal.SIGTERM)
-        self.assertIn(process.wait(timeout=60), (143, 0))
-        self.run_command(*slow, "--resume")
-        written = (self.dir / "k.h5").read_bytes()
-        self.run_command(*slow, "--overwrite")
-        self.assertEqual(written, (self.dir / "k.h5").read_bytes())
+        self.slow = ["kernel-build", "--network", "convnet-gp", "--train", "slow.npy", "--tile", "16",
+                     "--dtype", "float64", "--threads", "1"]
+        self.run_command(*self.slow, "--out", "whole.h5")
+        expected = (self.dir / "whole.h5").read_bytes()
+        for streams in [s for s in SUBSETS if 2 in s]:
+            with self.subTest(closed=streams):
+                process = self.start_slow(streams, "k.h5")
+                self.assertEqual(process.wait(timeout=60), 0)
+                self.assertEqual((self.dir / "k.h5").read_bytes(), expected)
+                (self.dir / "k.h5").unlink()
+                process = self.start_slow(streams, "k.h5")
+                process.send_signal(signal.SIGTERM)
+                self.assertEqual(process.wait(timeout=60), 143)
+                h5py.File(self.dir / "k.h5.partial").close()
+                self.run_command(*self.slow, "--out", "k.h5", "--resume")
+                self.assertEqual((self.dir / "k.h5").read_bytes(), expected)
+                (self.dir / "k.h5").unlink()
 
     def test_a_reader_of_stdout_or_stderr_that_went_away_ends_no_run(self):
         self.run_command(*self.commands[0], "--out", "whole.h5")
