@@ -13,6 +13,7 @@
 #include "apps/common/job.hpp"
 #include "apps/common/memory.hpp"
 #include "apps/common/options.hpp"
+#include "apps/common/output.hpp"
 #include "engine/core/errors.hpp"
 #include "io/network/network_json.hpp"
 
@@ -80,10 +81,10 @@ int run(int argc, char** argv) {
   describe(app, kExamples);
   if (!parse(app, argc, argv)) return 0;
 
-  check_output(arguments.compute,
-               std::vector<std::string>{arguments.compute.network, arguments.compute.train,
-                                        arguments.validation, arguments.compute.test});
+  settle_output(arguments.compute);
   Job job = make_job(arguments, stored_command(argc, argv));
+  refuse_inputs_as_outputs(arguments.compute.out, job.inputs.files);
+  refuse_inputs_as_outputs(arguments.compute.out, std::vector{arguments.compute.network});
   check_memory(job, arguments.compute);
   if (arguments.compute.dry_run) {
     print_plan(job, arguments.compute);

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +19,7 @@
 #include "apps/common/job.hpp"
 #include "apps/common/memory.hpp"
 #include "apps/common/options.hpp"
+#include "apps/common/output.hpp"
 #include "engine/core/errors.hpp"
 #include "io/network/network_json.hpp"
 #include "io/run/read_run.hpp"
@@ -70,14 +73,6 @@ SourceSpec parse_array(const std::string& text) {
   return spec;
 }
 
-std::vector<std::string> all_sources(const GradArguments& arguments) {
-  std::vector<std::string> sources{arguments.compute.network, arguments.compute.train,
-                                   arguments.compute.test, arguments.upstream};
-  sources.insert(sources.end(), arguments.upstream_factors.begin(),
-                 arguments.upstream_factors.end());
-  return sources;
-}
-
 Job make_job(const GradArguments& arguments, std::string command) {
   const ComputeArguments& compute = arguments.compute;
   const std::vector<SourceArgument> sources{{"train", compute.train, DatasetRole::kTrain},
@@ -101,6 +96,7 @@ Job make_job(const GradArguments& arguments, std::string command) {
 
 // Opens ∂L/∂K and reads it once: bad entries are found now, and the spec gets its hash.
 void open_upstream(const GradArguments& arguments, Job& job) {
+  InputRecorder recorder;
   if (!arguments.upstream.empty()) {
     const SourceSpec array = parse_array(arguments.upstream);
     auto upstream = std::make_unique<Hdf5Upstream>(array.path, array.dataset, job.num_rows(),
@@ -117,6 +113,7 @@ void open_upstream(const GradArguments& arguments, Job& job) {
     job.spec.upstream_hash = upstream->check_and_hash();
     job.upstream = std::move(upstream);
   }
+  std::ranges::move(recorder.take(), std::back_inserter(job.inputs.files));
 }
 
 int run(int argc, char** argv) {
@@ -128,9 +125,11 @@ int run(int argc, char** argv) {
   if (!parse(app, argc, argv)) return 0;
 
   check_one_upstream(arguments);
-  check_output(arguments.compute, all_sources(arguments));
+  settle_output(arguments.compute);
   Job job = make_job(arguments, stored_command(argc, argv));
   open_upstream(arguments, job);
+  refuse_inputs_as_outputs(arguments.compute.out, job.inputs.files);
+  refuse_inputs_as_outputs(arguments.compute.out, std::vector{arguments.compute.network});
   check_memory(job, arguments.compute);
   if (arguments.compute.dry_run) {
     print_plan(job, arguments.compute);

@@ -8,9 +8,14 @@
 #include <vector>
 
 #include "apps/common/command.hpp"
-#include "apps/common/inputs.hpp"
+#include "apps/common/execute.hpp"
+#include "apps/common/machine.hpp"
 #include "apps/common/options.hpp"
+#include "apps/common/output.hpp"
 #include "apps/common/progress.hpp"
+#include "apps/common/signals.hpp"
+#include "apps/common/streams.hpp"
+#include "engine/core/errors.hpp"
 #include "io/run/run_file.hpp"
 
 namespace gramtile::apps {
@@ -32,21 +37,37 @@ int run(int argc, char** argv) {
   describe(app, kExamples);
   if (!parse(app, argc, argv)) return 0;
 
-  check_output(arguments, shares);
+  settle_output(arguments);
+  refuse_inputs_as_outputs(arguments.out, shares);
+  const StopSignals signals;  // before the writer's thread
+  check_threads(1);
   RunOptions options;
   options.mode = start_mode(arguments);
+  options.no_lock = arguments.no_lock;
+  options.notice = notice(arguments);
+  options.stop = signals.token();
   std::optional<Progress> progress;  // knows the number of pairs from the first report on
   Index done_before = 0;
-  merge_shards(arguments.out, shares, options, [&](Index done, Index total) {
+  const auto on_progress = [&](Index done, Index total) {
     if (!progress) {
       progress.emplace(progress_style(arguments.quiet), total, done);
     } else {
       progress->advance(done - done_before);
     }
     done_before = done;
-  });
+  };
+  try {
+    merge_shards(arguments.out, shares, options, on_progress);
+  } catch (const Error& error) {
+    progress.reset();
+    if (error.kind() != ErrorKind::kInterrupted) throw;
+    print(stderr, fmt::format("{}; continue with: {}\n", error.what(),
+                              command_line(argc, argv, "--resume", "--overwrite")));
+    return 128 + signals.received();
+  }
   progress.reset();
-  if (!arguments.quiet) fmt::print("{}: merged {} shares\n", arguments.out, shares.size());
+  if (!arguments.quiet)
+    print(stdout, fmt::format("{}: merged {} shares\n", arguments.out, shares.size()));
   return 0;
 }
 

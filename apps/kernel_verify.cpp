@@ -12,6 +12,7 @@
 #include "apps/common/exit_codes.hpp"
 #include "apps/common/inputs.hpp"
 #include "apps/common/progress.hpp"
+#include "apps/common/streams.hpp"
 #include "apps/common/verify.hpp"
 #include "engine/core/errors.hpp"
 #include "io/network/network_json.hpp"
@@ -93,8 +94,8 @@ int report(const VerifyArguments& arguments, const std::vector<Finding>& finding
   const auto damaged = [](const Finding& finding) { return !finding.passed && finding.damaged; };
   if (!arguments.quiet) {
     for (const Finding& finding : findings) {
-      fmt::print("{:<9} {}{}{}\n", finding.check, finding.passed ? "ok" : "FAILED",
-                 finding.detail.empty() ? "" : ": ", finding.detail);
+      print(stdout, fmt::format("{:<9} {}{}{}\n", finding.check, finding.passed ? "ok" : "FAILED",
+                                finding.detail.empty() ? "" : ": ", finding.detail));
     }
   }
   auto worst = std::find_if(findings.begin(), findings.end(), damaged);

@@ -8,8 +8,10 @@
 #include <exception>
 #include <new>
 #include <string>
+#include <system_error>
 
 #include "apps/common/exit_codes.hpp"
+#include "apps/common/streams.hpp"
 #include "engine/core/errors.hpp"
 #include "engine/core/version.hpp"
 
@@ -20,7 +22,12 @@ void print_error(std::string_view name, std::string_view message) {
   std::string line(message);
   std::replace(line.begin(), line.end(), '\n', ' ');
   std::fflush(stdout);
-  fmt::print(stderr, "{}: {}\n", name, line);
+  print(stderr, fmt::format("{}: {}\n", name, line));
+}
+
+int report_bug(std::string_view name, const std::exception& error) {
+  print_error(name, fmt::format("a bug, please report it: {}", error.what()));
+  return kExitBug;
 }
 
 std::string quoted(std::string_view argument) {
@@ -58,9 +65,9 @@ bool parse(CLI::App& app, int argc, char** argv) {
     app.parse(argc, argv);
     return true;
   } catch (const CLI::CallForHelp&) {
-    fmt::print("{}", app.help());
+    print(stdout, app.help());
   } catch (const CLI::CallForVersion& version) {
-    fmt::print("{}\n", version.what());
+    print(stdout, fmt::format("{}\n", version.what()));
   } catch (const CLI::ParseError& error) {
     throw Error(ErrorKind::kUsage, fmt::format("{}; see {} --help", error.what(), app.get_name()));
   }
@@ -68,6 +75,8 @@ bool parse(CLI::App& app, int argc, char** argv) {
 }
 
 int run_command(std::string_view name, int argc, char** argv, int (*body)(int, char**)) {
+  open_standard_streams();
+  ignore_write_signals();
   try {
     return body(argc, argv);
   } catch (const Error& error) {
@@ -76,9 +85,14 @@ int run_command(std::string_view name, int argc, char** argv, int (*body)(int, c
   } catch (const std::bad_alloc&) {
     print_error(name, "not enough memory; a smaller --memory or --tile needs less");
     return exit_code(ErrorKind::kOther);
+  } catch (const std::system_error& error) {
+    if (error.code() != std::errc::resource_unavailable_try_again) return report_bug(name, error);
+    print_error(name,
+                "no thread can be started: the limit on processes (ulimit -u, or that of a "
+                "container) is reached; fewer --threads need less");
+    return exit_code(ErrorKind::kOther);
   } catch (const std::exception& error) {
-    print_error(name, fmt::format("a bug, please report it: {}", error.what()));
-    return kExitBug;
+    return report_bug(name, error);
   }
 }
 

@@ -10,6 +10,8 @@
 #include <thread>
 
 #include "apps/common/execute.hpp"
+#include "apps/common/machine.hpp"
+#include "apps/common/streams.hpp"
 #include "apps/common/units.hpp"
 #include "engine/core/errors.hpp"
 
@@ -56,12 +58,13 @@ int num_threads(const ComputeOptions& options) {
 }
 
 void print_line(const char* name, const std::string& value) {
-  fmt::print("{:<9} {}\n", name, value);
+  print(stdout, fmt::format("{:<9} {}\n", name, value));
 }
 
 }  // namespace
 
 double measure_rate(const Job& job) {
+  check_threads(job.options.num_threads);
   const TilePlan corner = corner_of(job.spec.plan);
   OnesUpstream upstream;
   DiscardingSink sink;

@@ -5,9 +5,11 @@
 #include <chrono>
 #include <cstdio>
 
+#include "apps/common/machine.hpp"
 #include "apps/common/memory.hpp"
 #include "apps/common/progress.hpp"
 #include "apps/common/signals.hpp"
+#include "apps/common/streams.hpp"
 #include "apps/common/units.hpp"
 #include "engine/core/errors.hpp"
 #include "io/run/run_file.hpp"
@@ -15,11 +17,16 @@
 namespace gramtile::apps {
 namespace {
 
-RunOptions run_options(const ComputeArguments& arguments) {
+RunOptions run_options(const Job& job, const ComputeArguments& arguments) {
   RunOptions options;
   options.mode = start_mode(arguments);
   options.shard = arguments.shard;
   options.queue_bytes = share_memory(arguments.memory_bytes).queue_bytes;
+  options.no_lock = arguments.no_lock;
+  options.notice = notice(arguments);
+  options.before_commit = [&job] {
+    for (const InputFile& file : job.inputs.files) file.check_unchanged();
+  };
   return options;
 }
 
@@ -62,10 +69,11 @@ Index compute_rest(const Job& job, RunWriter& writer, std::stop_token stop, Prog
 int execute(const Job& job, const ComputeArguments& arguments, const std::string& resume_command) {
   const TilePlan& plan = job.spec.plan;
   const StopSignals signals;  // before the writer's and the engine's threads
+  check_threads(job.options.num_threads + 1);
   const auto start = std::chrono::steady_clock::now();
-  RunWriter writer(arguments.out, job.spec, run_options(arguments));
+  RunWriter writer(arguments.out, job.spec, run_options(job, arguments));
   const auto say = [&](const std::string& text) {
-    if (!arguments.quiet) fmt::print("{}: {}\n", arguments.out, text);
+    if (!arguments.quiet) print(stdout, fmt::format("{}: {}\n", arguments.out, text));
   };
   if (writer.already_finished()) {
     writer.finish();
@@ -79,9 +87,9 @@ int execute(const Job& job, const ComputeArguments& arguments, const std::string
   const Index delivered = compute_rest(job, writer, signals.token(), progress);
   if (delivered < todo) {
     writer.interrupt();
-    fmt::print(stderr, "{}: interrupted with {} of {} tiles done; continue with: {}\n",
-               arguments.out, writer.num_tiles() - todo + delivered, writer.num_tiles(),
-               resume_command);
+    print(stderr, fmt::format("{}: interrupted with {} of {} tiles done; continue with: {}\n",
+                              arguments.out, writer.num_tiles() - todo + delivered,
+                              writer.num_tiles(), resume_command));
     return 128 + signals.received();
   }
   writer.finish();
@@ -91,6 +99,12 @@ int execute(const Job& job, const ComputeArguments& arguments, const std::string
                   format_count(static_cast<Index>(static_cast<double>(pairs_todo) /
                                                   std::max(seconds.count(), 1e-9)))));
   return 0;
+}
+
+std::function<void(const std::string&)> notice(const ComputeArguments& arguments) {
+  return [quiet = arguments.quiet](const std::string& text) {
+    if (!quiet) print(stderr, text + "\n");
+  };
 }
 
 std::string describe_matrices(const TilePlan& plan) {

@@ -47,7 +47,9 @@ std::string exit_code_help() {
          "  66  bad data file\n"
          "  70  a bug: please report it\n"
          "  73  the output exists or cannot be created\n"
-         "  130 interrupted by Ctrl-C, 143 by SIGTERM; continue with --resume\n";
+         "  130 interrupted by Ctrl-C, 143 by SIGTERM, 128 + n by another signal n (SIGHUP, "
+         "SIGUSR1,\n"
+         "      SIGUSR2, SIGXCPU): what is finished is kept; continue with --resume\n";
 }
 
 }  // namespace gramtile::apps

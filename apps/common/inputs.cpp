@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "engine/core/errors.hpp"
@@ -43,6 +41,7 @@ Index Inputs::find(std::string_view name) const {
 
 Inputs open_inputs(Network network, const std::string& network_name,
                    std::span<const SourceArgument> sources, std::uint64_t unpack_bytes) {
+  InputRecorder recorder;
   Inputs inputs;
   inputs.network = std::move(network);
   for (const SourceArgument& source : sources) {
@@ -51,26 +50,9 @@ Inputs open_inputs(Network network, const std::string& network_name,
                                                      {.unpack_in_memory_bytes = unpack_bytes})});
     check_same_shape(*inputs.sets.front().data, *inputs.sets.back().data);
   }
+  inputs.files = recorder.take();
   inputs.program = lower_named(inputs.network, network_name, inputs.sets.front().data->shape());
   return inputs;
-}
-
-void check_output(const ComputeArguments& arguments, std::span<const std::string> sources) {
-  const std::string& out = arguments.out;
-  std::error_code ignored;  // what cannot be looked at is not there, or not the same file
-  if (!std::filesystem::exists(out, ignored)) return;
-  for (const std::string& source : sources) {
-    if (source.empty()) continue;
-    if (std::filesystem::equivalent(out, parse_source_spec(source).path, ignored)) {
-      throw Error(ErrorKind::kUsage,
-                  fmt::format("--out {} is also an input; name another output", out));
-    }
-  }
-  if (!arguments.overwrite && !arguments.resume) {
-    throw Error(
-        ErrorKind::kCannotCreate,
-        fmt::format("{}: exists; name another output, or replace it with --overwrite", out));
-  }
 }
 
 }  // namespace gramtile::apps

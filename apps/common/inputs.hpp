@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "apps/common/options.hpp"
 #include "engine/network/network.hpp"
 #include "engine/network/program.hpp"
 #include "io/data/dataset.hpp"
+#include "io/data/input_files.hpp"
 
 namespace gramtile::apps {
 
@@ -29,7 +29,8 @@ struct InputSet {
 struct Inputs {
   Network network;
   Program program;
-  std::vector<InputSet> sets;  ///< those that were given, in the order asked for; never empty
+  std::vector<InputSet> sets;    ///< those that were given, in the order asked for; never empty
+  std::vector<InputFile> files;  ///< all that was opened for them
 
   /// Position of a set, or −1.
   Index find(std::string_view name) const;
@@ -41,10 +42,5 @@ struct Inputs {
 /// readers throw.
 Inputs open_inputs(Network network, const std::string& network_name,
                    std::span<const SourceArgument> sources, std::uint64_t unpack_bytes);
-
-/// Looks at the output before any work: throws Error(kUsage) when it is one of the files that are
-/// read (`sources` as the user wrote them; it would be replaced), and Error(kCannotCreate) when it
-/// exists and may be neither replaced nor continued. RunWriter looks again, and closer.
-void check_output(const ComputeArguments& arguments, std::span<const std::string> sources);
 
 }  // namespace gramtile::apps

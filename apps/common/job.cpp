@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "apps/common/checked_source.hpp"
 #include "apps/common/command.hpp"
 #include "apps/common/memory.hpp"
 #include "apps/common/units.hpp"
@@ -71,6 +72,7 @@ void describe_sets(Job& job) {
     example_set.first = set.data->range().start;
     example_set.labels = set.data->labels().value_or(std::vector<std::int64_t>{});
     job.spec.sets.push_back(std::move(example_set));
+    job.sources.push_back(std::make_unique<CheckedSource>(*set.data, set.data->description()));
   }
 }
 
@@ -81,9 +83,7 @@ ComputeRequest Job::compute_request() const {
   request.program = &inputs.program;
   request.plan = &spec.plan;
   for (std::size_t m = 0; m < spec.axes.size(); ++m) {
-    const auto data = [&](Index set) {
-      return inputs.sets[static_cast<std::size_t>(set)].data.get();
-    };
+    const auto data = [&](Index set) { return sources[static_cast<std::size_t>(set)].get(); };
     const bool cross = spec.plan.matrices[m].kind == MatrixKind::kCross;
     request.sources.push_back(
         {.rows = data(spec.axes[m].rows), .columns = cross ? data(spec.axes[m].columns) : nullptr});
@@ -144,7 +144,7 @@ void check_memory(const Job& job, const ComputeArguments& arguments) {
 void read_inputs(Job& job) {
   bool nonnegative = true;
   for (std::size_t i = 0; i < job.spec.sets.size(); ++i) {
-    SourceContents contents = read_contents(*job.inputs.sets[i].data);
+    SourceContents contents = read_contents(*job.sources[i]);
     job.spec.sets[i].hash = std::move(contents.hash);
     nonnegative = nonnegative && contents.nonnegative;
   }
@@ -153,7 +153,8 @@ void read_inputs(Job& job) {
 
 std::string stored_command(int argc, char** argv) {
   constexpr std::array<std::string_view, 4> kWithValue{"--out", "--threads", "--memory", "--shard"};
-  constexpr std::array<std::string_view, 3> kFlags{"--resume", "--overwrite", "--quiet"};
+  constexpr std::array<std::string_view, 4> kFlags{"--resume", "--overwrite", "--quiet",
+                                                   "--no-lock"};
   const auto is_one_of = [](const auto& names, std::string_view argument) {
     return std::find(names.begin(), names.end(), argument.substr(0, argument.find('='))) !=
            names.end();

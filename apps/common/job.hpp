@@ -33,6 +33,8 @@ struct JobRequest {
 
 struct Job {
   Inputs inputs;
+  std::vector<std::unique_ptr<BlockSource>>
+      sources;                               ///< by set: its images, checked when read again
   std::unique_ptr<UpstreamSource> upstream;  ///< kernel-grad only
   RunSpec spec;
   ComputeOptions options;

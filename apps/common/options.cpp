@@ -6,6 +6,7 @@
 #include <charconv>
 #include <map>
 
+#include "apps/common/machine.hpp"
 #include "apps/common/units.hpp"
 #include "engine/core/errors.hpp"
 
@@ -40,14 +41,18 @@ void add_input_options(CLI::App& app, ComputeArguments& arguments) {
 }
 
 void add_resource_options(CLI::App& app, ComputeArguments& arguments) {
+  arguments.memory_bytes = default_memory_bytes();
+  arguments.num_threads = usable_threads();
   add_text_option(app, "--dtype", "TYPE", "float32 (default) or float64",
                   [&](const std::string& text) { arguments.data_type = parse_data_type(text); });
   app.add_option("--tile", arguments.tile_size, "edge of a tile (default: chosen to suit)")
       ->check(CLI::Range(Index{1}, kMaxTileSize))
       ->option_text("N");
-  add_text_option(app, "--memory", "SIZE", "upper bound for memory (default 2GiB)",
+  add_text_option(app, "--memory", "SIZE",
+                  "upper bound for memory (default 2GiB, or 3/4 of what there is)",
                   [&](const std::string& text) { arguments.memory_bytes = parse_bytes(text); });
-  app.add_option("--threads", arguments.num_threads, "number of threads (default: all)")
+  app.add_option("--threads", arguments.num_threads,
+                 "number of threads (default: all that this process may use)")
       ->check(CLI::Range(1, 4096))
       ->option_text("N");
 }
@@ -70,6 +75,8 @@ void add_output_options(CLI::App& app, ComputeArguments& arguments) {
   app.add_flag("--overwrite", arguments.overwrite, "replace an existing or unfinished output")
       ->excludes(resume)
       ->option_text(" ");
+  app.add_flag("--no-lock", arguments.no_lock,
+               "where not even OUT.lock works: keep other runs out yourself");
   app.add_flag("--quiet", arguments.quiet, "print nothing but errors");
 }
 

@@ -25,6 +25,7 @@ struct ComputeArguments {
   std::optional<Shard> shard;
   bool resume = false;
   bool overwrite = false;
+  bool no_lock = false;
   bool dry_run = false;
   bool quiet = false;
 };
@@ -33,7 +34,8 @@ struct ComputeArguments {
 /// long.
 void add_compute_options(CLI::App& app, ComputeArguments& arguments);
 
-/// Those of them that say where a result goes: --out, --resume, --overwrite, --quiet.
+/// Those of them that say where a result goes: --out, --resume, --overwrite,
+/// --no-lock, --quiet.
 void add_output_options(CLI::App& app, ComputeArguments& arguments);
 
 /// What --resume and --overwrite ask of RunWriter.

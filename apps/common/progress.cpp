@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "apps/common/streams.hpp"
 #include "apps/common/units.hpp"
 
 namespace gramtile::apps {
@@ -22,10 +23,7 @@ double steady_seconds() {
   return std::chrono::duration<double>(now).count();
 }
 
-void write_stderr(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stderr);
-  std::fflush(stderr);
-}
+void write_stderr(std::string_view text) { print(stderr, text); }
 
 }  // namespace
 

@@ -17,7 +17,9 @@ bool is_ignored(int signal) {
 sigset_t stop_signals() {
   sigset_t set;
   sigemptyset(&set);
-  if (!is_ignored(SIGINT)) sigaddset(&set, SIGINT);
+  for (const int signal : {SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU}) {
+    if (!is_ignored(signal)) sigaddset(&set, signal);
+  }
   sigaddset(&set, SIGTERM);
   return set;
 }
@@ -40,12 +42,15 @@ StopSignals::~StopSignals() {
 
 void StopSignals::wait() {
   const sigset_t set = stop_signals();
+  bool insisted = false;
   for (;;) {
     int signal = 0;
     if (sigwait(&set, &signal) != 0) continue;
     if (finished_) return;
-    if (received_ != 0) ::_exit(128 + signal);
-    received_ = signal;
+    const bool insists = signal == SIGINT || signal == SIGTERM;
+    if (insists && insisted) ::_exit(128 + signal);
+    insisted = insisted || insists;
+    if (received_ == 0) received_ = signal;
     stop_.request_stop();
   }
 }

@@ -1,5 +1,7 @@
-// Ctrl-C and SIGTERM as a request to stop. The first one asks the run to finish the tiles in hand
-// and commit; the second one ends the process at once.
+// Signals as a request to stop: Ctrl-C and SIGTERM, and what a cluster sends before its limit
+// (SIGUSR1, SIGUSR2, SIGXCPU) or a terminal that goes away (SIGHUP). The first one asks the run to
+// finish the tiles in hand and commit. A second Ctrl-C or SIGTERM ends the process at once; the
+// others may come again and again (SIGXCPU comes every second).
 #pragma once
 
 #include <atomic>
@@ -8,7 +10,7 @@
 
 namespace gramtile::apps {
 
-/// Turns SIGINT and SIGTERM into a stop request while it lives. Construct it before any other
+/// Turns these signals into a stop request while it lives. Construct it before any other
 /// thread: the signals are blocked in every thread and taken by one that waits for them, so nothing
 /// has to be async-signal-safe. At most one at a time.
 class StopSignals {

@@ -11,6 +11,7 @@
 
 #include "engine/core/errors.hpp"
 #include "io/data/bad_data.hpp"
+#include "io/data/input_files.hpp"
 
 namespace gramtile {
 namespace {
@@ -102,7 +103,9 @@ SharedBytes open_file(const std::string& path) {
   struct stat status {};
   const int stat_error = ::fstat(descriptor, &status) == 0 ? 0 : errno;
   if (stat_error == 0 && S_ISREG(status.st_mode)) {
-    return adopt_file(descriptor, static_cast<std::uint64_t>(status.st_size), name);
+    SharedBytes bytes = adopt_file(descriptor, static_cast<std::uint64_t>(status.st_size), name);
+    InputRecorder::note(descriptor, name);
+    return bytes;
   }
   ::close(descriptor);
   if (stat_error != 0) throw IoError(name, "stat", stat_error);

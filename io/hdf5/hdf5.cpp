@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "engine/core/errors.hpp"
+#include "io/data/input_files.hpp"
 #include "io/hdf5/attributes.hpp"
 #include "io/hdf5/chunk_guard.hpp"
 #include "io/hdf5/handle.hpp"
@@ -27,6 +28,11 @@ constexpr std::size_t kMaxStringBytes = std::size_t{1} << 16;
                   cause.empty() ? problem : problem + " (HDF5: " + cause + ")");
 }
 
+struct Descriptor {
+  int number;
+  ~Descriptor() { ::close(number); }
+};
+
 /// The library says "unable to open file" for everything. What the system refuses is told apart
 /// from what is no HDF5 file; a named pipe must be refused, not waited for.
 void check_can_be_opened(const std::string& path) {
@@ -34,9 +40,9 @@ void check_can_be_opened(const std::string& path) {
   if (descriptor < 0) throw IoError(path, "open", errno);
   struct stat status {};
   const bool is_regular = ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
-  ::close(descriptor);
-  if (!is_regular)
-    throw DataError(path, "expected a regular file, found a directory, pipe or device");
+  const Descriptor closes{descriptor};
+  if (is_regular) return InputRecorder::note(descriptor, path);
+  throw DataError(path, "expected a regular file, found a directory, pipe or device");
 }
 
 herr_t refuse_external_link(const char*, const char*, const char*, const char*, unsigned*, hid_t,

@@ -87,6 +87,7 @@ void BackgroundWriter::write(const Item& item) {
 // Data first, and durable, then the journal that vouches for it.
 void BackgroundWriter::commit_pending() {
   if (pending_.empty()) return;
+  if (options_.before_commit) options_.before_commit();
   file_.sync_data();
   journal_.append(pending_);
   pending_.clear();

@@ -26,7 +26,7 @@ std::string bytes_at(std::size_t count, std::uint64_t offset) {
 File::File(FileSystem& system, const std::string& path, OpenMode mode)
     : system_(&system), path_(path) {
   descriptor_ = repeat_interrupted([&] { return system.open(path, mode); });
-  if (descriptor_ < 0) fail(mode == OpenMode::kCreate ? "create" : "open", descriptor_);
+  if (descriptor_ < 0) fail(mode == OpenMode::kCreateNew ? "create" : "open", descriptor_);
 }
 
 File::~File() {

@@ -12,14 +12,15 @@ namespace gramtile {
 
 enum class OpenMode {
   kRead,
-  kReadWrite,
-  kCreate,  ///< for reading and writing; made when missing, kept when there
+  kReadWrite,  ///< −ELOOP for a symbolic link: another program may have laid it there
+  kCreateNew,  ///< for reading and writing; −EEXIST when the name is taken, by a link too
 };
 
 /// Which file it is, to tell whether a path still leads to an open file.
 struct FileStatus {
   std::uint64_t device = 0, inode = 0;
   std::int64_t size_bytes = 0;
+  bool is_regular = false;  ///< no folder, link, pipe or device
 
   bool same_file(const FileStatus& other) const {
     return device == other.device && inode == other.inode;
@@ -30,7 +31,7 @@ class FileSystem {
  public:
   virtual ~FileSystem() = default;
 
-  virtual int open(const std::string& path, OpenMode mode) = 0;  ///< a descriptor
+  virtual int open(const std::string& path, OpenMode mode) = 0;  ///< a descriptor, never 0, 1 or 2
   virtual int close(int file) = 0;
   /// Bytes moved; may be fewer than asked for.
   virtual std::int64_t pwrite(int file, std::span<const std::byte> bytes, std::uint64_t offset) = 0;
@@ -43,6 +44,7 @@ class FileSystem {
   /// Exclusive, not waiting: −EWOULDBLOCK when another descriptor holds it. Ends with close.
   virtual int lock(int file) = 0;
   virtual int status(int file, FileStatus& status) = 0;
+  /// Of the name itself: a link is not followed.
   virtual int status(const std::string& path, FileStatus& status) = 0;
   /// −EEXIST when `to` exists and may not be replaced.
   virtual int rename(const std::string& from, const std::string& to, bool replace) = 0;

@@ -46,6 +46,7 @@ class Journal {
   /// Renames the file to `path` and makes that durable.
   void publish(FileSystem& system, const std::string& path);
 
+  const File& file() const { return file_; }
   const JournalHeader& header() const { return header_; }
   const std::vector<JournalRecord>& records() const { return records_; }
 

@@ -132,7 +132,13 @@ void merge_shards(const std::string& out_path, const std::vector<std::string>& s
   RunWriter writer(out_path, spec, whole);
   MergeProgress progress(spec.plan, writer.tiles_to_do(), on_progress);
   auto share = shares.begin();
+  Index num_done = writer.num_tiles() - static_cast<Index>(writer.tiles_to_do().size());
   for (const Index t : writer.tiles_to_do()) {
+    if (options.stop.stop_requested()) {
+      writer.interrupt();
+      throw Error(ErrorKind::kInterrupted, fmt::format("{}: interrupted with {} of {} tiles done",
+                                                       out_path, num_done, writer.num_tiles()));
+    }
     while (share->tiles().empty() || share->tiles().back() < t) ++share;
     const std::vector<std::byte> packed = share->read_packed(t);
     if (hash64(packed) != share->stored_hash(t))
@@ -142,6 +148,7 @@ void merge_shards(const std::string& out_path, const std::vector<std::string>& s
     const Unpacked tile(spec, spec.plan.tiles[static_cast<std::size_t>(t)], packed);
     writer.write(tile.result());
     progress.advance(t);
+    ++num_done;
   }
   writer.finish();
 }

@@ -16,16 +16,50 @@ int answer(int result) { return result < 0 ? -errno : result; }
 std::int64_t answer(ssize_t result) { return result < 0 ? -errno : result; }
 
 FileStatus to_status(const struct stat& s) {
-  return {static_cast<std::uint64_t>(s.st_dev), static_cast<std::uint64_t>(s.st_ino), s.st_size};
+  return {static_cast<std::uint64_t>(s.st_dev), static_cast<std::uint64_t>(s.st_ino), s.st_size,
+          S_ISREG(s.st_mode)};
+}
+
+int open_flags(OpenMode mode) {
+  switch (mode) {
+    case OpenMode::kRead:
+      return O_RDONLY;
+    case OpenMode::kReadWrite:
+      return O_RDWR | O_NOFOLLOW;
+    case OpenMode::kCreateNew:
+      return O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
+  }
+  return O_RDONLY;
+}
+
+/// In a process whose stdin, stdout or stderr was closed, the next file gets its number, and every
+/// message is written into it.
+int above_standard_streams(int file) {
+  if (file < 0 || file > STDERR_FILENO) return file;
+  const int moved = answer(::fcntl(file, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  ::close(file);
+  return moved;
+}
+
+/// What a file system says that has no hard links.
+bool has_no_links(int error_number) {
+  return error_number == ENOSYS || error_number == EPERM || error_number == EOPNOTSUPP ||
+         error_number == EMLINK || error_number == EINVAL || error_number == ENOTTY;
+}
+
+/// rename that does not replace, where the file system can neither do that nor link: another
+/// program can come between the two calls, our own are kept out by the lock.
+int look_and_rename(const std::string& from, const std::string& to) {
+  struct stat s {};
+  if (::lstat(to.c_str(), &s) == 0) return -EEXIST;
+  if (errno != ENOENT) return -errno;
+  return answer(::rename(from.c_str(), to.c_str()));
 }
 
 class PosixFileSystem final : public FileSystem {
  public:
   int open(const std::string& path, OpenMode mode) override {
-    const int flags = mode == OpenMode::kRead     ? O_RDONLY
-                      : mode == OpenMode::kCreate ? O_RDWR | O_CREAT
-                                                  : O_RDWR;
-    return answer(::open(path.c_str(), flags | O_CLOEXEC, 0666));
+    return above_standard_streams(answer(::open(path.c_str(), open_flags(mode) | O_CLOEXEC, 0666)));
   }
   int close(int file) override { return answer(::close(file)); }
 
@@ -56,7 +90,7 @@ class PosixFileSystem final : public FileSystem {
   }
   int status(const std::string& path, FileStatus& status) override {
     struct stat s {};
-    const int result = answer(::stat(path.c_str(), &s));
+    const int result = answer(::lstat(path.c_str(), &s));
     status = to_status(s);
     return result;
   }
@@ -65,9 +99,10 @@ class PosixFileSystem final : public FileSystem {
     if (replace) return answer(::rename(from.c_str(), to.c_str()));
     const int result =
         answer(::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE));
-    if (result != -EINVAL && result != -ENOSYS) return result;
+    if (result != -EINVAL && result != -ENOSYS && result != -EOPNOTSUPP) return result;
     // A file system without that flag: a hard link does not replace either.
     const int linked = answer(::link(from.c_str(), to.c_str()));
+    if (linked < 0 && has_no_links(-linked)) return look_and_rename(from, to);
     return linked < 0 ? linked : answer(::unlink(from.c_str()));
   }
   int remove(const std::string& path) override { return answer(::unlink(path.c_str())); }
@@ -77,7 +112,8 @@ class PosixFileSystem final : public FileSystem {
     if (folder < 0) return -errno;
     const int result = answer(::fsync(folder));
     ::close(folder);
-    return result == -EINVAL ? 0 : result;  // a file system that has no such thing
+    const bool has_no_such_thing = result == -EINVAL || result == -ENOSYS || result == -EOPNOTSUPP;
+    return has_no_such_thing ? 0 : result;
   }
 };
 

@@ -37,7 +37,12 @@ struct RunWriter::Impl {
     for (Index t = map.tiles().start; t < map.tiles().stop; ++t)
       if (!hash(t)) to_do.push_back(t);
     unmark_complete();
-    writer.emplace(spec, map, run.partial, *run.journal, options);
+    RunOptions guarded = options;
+    guarded.before_commit = [this, given = options.before_commit] {
+      check_names(system, paths, run);
+      if (given) given();
+    };
+    writer.emplace(spec, map, run.partial, *run.journal, guarded);
   }
 
   static RunSpec checked(RunSpec spec) {
@@ -102,6 +107,7 @@ struct RunWriter::Impl {
   }
 
   void rename_to_output() {
+    check_names(system, paths, run);
     try {
       rename_file(system, paths.partial, paths.out, run.replace);
     } catch (const IoError& error) {

@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,15 @@ struct RunOptions {
   Index tiles_per_commit = 64;
   double seconds_per_commit = 2;
   FileSystem* file_system = nullptr;  ///< nullptr: the real one
+  /// Neither locks nor makes OUT.lock: the caller knows that nobody else writes this output.
+  bool no_lock = false;
+  /// Told what the user should know of a run that goes on.
+  std::function<void(const std::string&)> notice;
+  /// Called before tiles are committed, from the background thread. When it throws, they are not,
+  /// and the run ends with that error: for inputs that changed under the run.
+  std::function<void()> before_commit;
+  /// Asks merge_shards to stop; a RunWriter's caller stops by interrupt().
+  std::stop_token stop;
 };
 
 class RunWriter final : public TileSink {
@@ -75,7 +85,8 @@ class RunWriter final : public TileSink {
   /// Commits and closes; the run can be resumed. For signals. No call may follow.
   void interrupt();
   /// Every tile must have been written. Sums the gradient, stores the hashes, marks the file
-  /// complete, renames it. No call may follow.
+  /// complete, renames it. Refuses when OUT.partial or OUT.journal were removed or replaced
+  /// meanwhile: what has their names now is not this run's. No call may follow.
   void finish();
 
   /// OUT + ".partial", OUT + ".journal": for messages.
@@ -90,8 +101,9 @@ class RunWriter final : public TileSink {
 /// Size of the output file [bytes], for --dry-run. Writes nothing.
 std::uint64_t output_bytes(const RunSpec& spec, std::optional<Shard> shard = {});
 
-/// Merges shares into one file, tile by tile. Errors of RunWriter, and kPartMissing naming shares
-/// that are missing, double, foreign (what differs), unfinished or damaged.
+/// Merges shares into one file, tile by tile. Errors of RunWriter, kPartMissing naming shares that
+/// are missing, double, foreign (what differs), unfinished or damaged, and kInterrupted after
+/// `options.stop`: the merge can be resumed.
 /// `on_progress(done, total)` [pairs] is called before the first tile and after each one.
 void merge_shards(const std::string& out_path, const std::vector<std::string>& shard_paths,
                   const RunOptions& options = {},

@@ -11,10 +11,12 @@
 namespace gramtile {
 namespace {
 
-/// A folder that is missing or may not be written to is not an I/O error but a wrong --out.
-File open_or_explain(FileSystem& system, const std::string& path, OpenMode mode) {
+/// `action` on a file of the output. A folder that is missing or may not be written to, and a name
+/// that belongs to something else, are not I/O errors but a wrong --out.
+template <typename Action>
+auto explained(const Action& action) {
   try {
-    return {system, path, mode};
+    return action();
   } catch (const IoError& error) {
     switch (error.error_number) {
       case ENOENT:
@@ -24,6 +26,7 @@ File open_or_explain(FileSystem& system, const std::string& path, OpenMode mode)
       case EROFS:
       case EISDIR:
       case ENAMETOOLONG:
+      case ELOOP:
         throw Error(
             ErrorKind::kCannotCreate,
             std::string(error.what()) + "; choose an --out in a folder that can be written");
@@ -33,33 +36,38 @@ File open_or_explain(FileSystem& system, const std::string& path, OpenMode mode)
   }
 }
 
-/// False when `path` was renamed or removed since `file` was opened there.
-bool leads_to(FileSystem& system, const std::string& path, const File& file) {
-  const auto now = status_of(system, path);
-  return now && now->same_file(file.status());
+/// Nothing but a regular file may bear a name of the output, or be replaced by it.
+void refuse_irregular(FileSystem& system, const std::string& path) {
+  const auto there = status_of(system, path);
+  if (there && !there->is_regular)
+    throw Error(ErrorKind::kCannotCreate, path +
+                                              ": is a folder, a link, a pipe or a device and no "
+                                              "regular file; choose another --out");
 }
 
-/// Opens `path` and locks it. Empty when it does not exist (kReadWrite), or when it was renamed or
-/// removed between the two calls; the caller looks again. Throws kLocked when another holds it.
-std::optional<File> open_locked(FileSystem& system, const std::string& path, OpenMode mode) {
-  if (mode == OpenMode::kReadWrite && !file_exists(system, path)) return std::nullopt;
-  File file = open_or_explain(system, path, mode);
-  if (!file.try_lock())
-    throw Error(ErrorKind::kLocked,
-                path +
-                    ": another process is writing this output; wait for it or choose another "
-                    "--out");
-  if (!leads_to(system, path, file)) return std::nullopt;
-  return file;
+[[noreturn]] void refuse_faster(const std::string& path) {
+  throw Error(ErrorKind::kLocked, path + ": another process has just started here");
 }
 
 class Start {
  public:
   Start(FileSystem& system, const RunPaths& paths, RunSpec& spec, const RunOptions& options)
-      : system_(system), paths_(paths), spec_(spec), options_(options) {}
+      : system_(system),
+        paths_(paths),
+        spec_(spec),
+        options_(options),
+        lock_(system, paths.lock, options.no_lock, options.notice) {}
 
   StartedRun operator()() {
-    std::optional<File> journal = open_locked(system_, paths_.journal, OpenMode::kReadWrite);
+    StartedRun run = start();
+    run.lock = std::move(lock_);
+    return run;
+  }
+
+ private:
+  StartedRun start() {
+    refuse_irregular(system_, paths_.out);
+    std::optional<File> journal = open_locked(paths_.journal);
     if (options_.mode == StartMode::kCreate) refuse_what_is_there(journal.has_value());
     if (journal && options_.mode == StartMode::kResume) return resume(*std::move(journal));
     if (options_.mode == StartMode::kResume && file_exists(system_, paths_.out)) {
@@ -69,7 +77,38 @@ class Start {
     return create(std::move(journal));
   }
 
- private:
+  /// Opens a file that is there and locks it. Empty when it does not exist, or was renamed or
+  /// removed between the two calls; the caller looks again. Throws kLocked when another holds it.
+  std::optional<File> open_locked(const std::string& path) {
+    if (!file_exists(system_, path)) return std::nullopt;
+    refuse_irregular(system_, path);
+    File file = explained([&] { return File(system_, path, OpenMode::kReadWrite); });
+    lock_.acquire(file);
+    if (!leads_to(system_, path, file)) return std::nullopt;
+    return file;
+  }
+
+  /// What an earlier start left, or what anybody laid there, goes: only files made here and now are
+  /// written to. The lock is held while a file goes that another start may be about to lock.
+  File make_new_journal() {
+    if (const auto there = status_of(system_, paths_.new_journal)) {
+      std::optional<File> old;
+      if (there->is_regular && !(old = open_locked(paths_.new_journal)))
+        refuse_faster(paths_.new_journal);
+      explained([&] { remove_file(system_, paths_.new_journal); });
+    }
+    File file;
+    try {
+      file = explained([&] { return File(system_, paths_.new_journal, OpenMode::kCreateNew); });
+    } catch (const IoError& error) {
+      if (error.error_number == EEXIST) refuse_faster(paths_.new_journal);
+      throw;
+    }
+    lock_.acquire(file);
+    if (!leads_to(system_, paths_.new_journal, file)) refuse_faster(paths_.new_journal);
+    return file;
+  }
+
   void refuse_what_is_there(bool has_journal) {
     if (file_exists(system_, paths_.out))
       throw Error(ErrorKind::kCannotCreate,
@@ -82,30 +121,31 @@ class Start {
   }
 
   StartedRun create(std::optional<File> old_journal) {
-    std::optional<File> file = open_locked(system_, paths_.new_journal, OpenMode::kCreate);
+    File file = make_new_journal();
     // Another process was faster: it published its journal while this one looked.
-    if (!file || (!old_journal && file_exists(system_, paths_.journal)))
-      throw Error(ErrorKind::kLocked, paths_.journal + ": another process has just started here");
+    if (!old_journal && file_exists(system_, paths_.journal)) refuse_faster(paths_.journal);
     if (old_journal) {
       // The old run ends here. Its journal goes first, so that it can never vouch for new data.
       remove_file(system_, paths_.journal);
       sync_folder_of(system_, paths_.journal);
     }
-    remove_file(system_, paths_.partial);  // its space may be needed
+    explained([&] { remove_file(system_, paths_.partial); });  // its space may be needed
     const hdf5::FileImage image = build_image(spec_, options_.shard);
     StartedRun run;
     run.replace = options_.mode == StartMode::kOverwrite;
     run.places = image.reserved();
     try {
       // Readers may poll: whatever bears the name OUT.partial can be opened.
-      run.partial = File(system_, paths_.new_partial, OpenMode::kCreate);
+      explained([&] { remove_file(system_, paths_.new_partial); });
+      run.partial = File(system_, paths_.new_partial, OpenMode::kCreateNew);
       write_image(image, run.partial);
       run.partial.sync();
-      rename_file(system_, paths_.new_partial, paths_.partial, /*replace=*/true);
+      // As the finished file will be renamed: what this folder cannot do shows now.
+      rename_file(system_, paths_.new_partial, paths_.partial, run.replace);
       sync_folder_of(system_, paths_.partial);
       run.partial.set_path(paths_.partial);
       const JournalHeader header{facts(image), spec_to_json(spec_), run.replace};
-      run.journal = Journal::create(*std::move(file), header);
+      run.journal = Journal::create(std::move(file), header);
       run.journal->publish(system_, paths_.journal);
     } catch (const Error&) {
       remove_what_was_made();
@@ -135,7 +175,8 @@ class Start {
                       "; start over with --overwrite");
     run.replace = header.replace;
     run.places = image.reserved();
-    if (!file_exists(system_, paths_.partial)) return after_rename();
+    if (!file_exists(system_, paths_.partial) || was_linked_to_out()) return after_rename();
+    refuse_irregular(system_, paths_.partial);
     run.partial = File(system_, paths_.partial, OpenMode::kReadWrite);
     const auto size = static_cast<std::uint64_t>(run.partial.status().size_bytes);
     if (size != image.size_bytes())
@@ -144,6 +185,14 @@ class Start {
                       std::to_string(image.size_bytes()) + "; start over with --overwrite");
     repair_metadata(image, run.partial);
     return run;
+  }
+
+  /// Where a rename is made of a link and a removal, the run was stopped between the two.
+  bool was_linked_to_out() {
+    const auto partial = status_of(system_, paths_.partial), out = status_of(system_, paths_.out);
+    if (!partial || !out || !partial->same_file(*out)) return false;
+    remove_file(system_, paths_.partial);
+    return true;
   }
 
   /// The run was stopped between its rename and the removal of its journal.
@@ -193,6 +242,7 @@ class Start {
   const RunPaths& paths_;
   RunSpec& spec_;
   const RunOptions& options_;
+  OutputLock lock_;
 };
 
 }  // namespace
@@ -202,11 +252,23 @@ RunPaths::RunPaths(const std::string& out_path)
       partial(RunWriter::partial_path(out_path)),
       new_partial(partial + ".new"),
       journal(RunWriter::journal_path(out_path)),
-      new_journal(journal + ".new") {}
+      new_journal(journal + ".new"),
+      lock(out_path + ".lock") {}
 
 StartedRun start_run(FileSystem& system, const RunPaths& paths, RunSpec& spec,
                      const RunOptions& options) {
   return Start(system, paths, spec, options)();
+}
+
+void check_names(FileSystem& system, const RunPaths& paths, const StartedRun& run) {
+  std::string gone;
+  if (!leads_to(system, paths.partial, run.partial)) gone = paths.partial;
+  if (gone.empty() && !leads_to(system, paths.journal, run.journal->file())) gone = paths.journal;
+  if (gone.empty() && !run.lock.still_held()) gone = paths.lock;
+  if (!gone.empty())
+    throw Error(ErrorKind::kOther, gone + ": was removed or replaced while this run was on; " +
+                                       paths.out +
+                                       " is not made: start again where nobody cleans up");
 }
 
 }  // namespace gramtile
