@@ -1,5 +1,6 @@
 #include "io/run/run_image.hpp"
 
+#include <algorithm>
 #include <set>
 
 #include "engine/core/version.hpp"
@@ -21,7 +22,7 @@ class Axes {
     const std::string name = second ? set.name + "_2" : set.name;
     if (!made_.insert(name).second) return name;
     std::vector<std::int64_t> positions;
-    for (Index i = 0; i < set.num_examples; ++i) positions.push_back(set.first + i);
+    for (Index i = 0; i < set.num_examples; ++i) positions.push_back(set.position(i));
     file_.add_int64(name, {set.num_examples}, positions);
     file_.make_scale(name);
     return name;
@@ -157,6 +158,21 @@ void add_labels(FileBuilder& file, const RunSpec& spec, Axes* axes) {
   }
 }
 
+/// Shares have no axes; positions that are not consecutive get a dataset of their own.
+void add_positions(FileBuilder& file, const RunSpec& spec) {
+  for (const ExampleSet& set : spec.sets) {
+    if (set.positions.empty()) continue;
+    file.add_int64(set.name + "_positions", {set.num_examples}, set.positions);
+  }
+}
+
+/// [start, stop) of the smallest range of the source that holds the set.
+std::vector<std::int64_t> bounds_of(const ExampleSet& set) {
+  if (set.positions.empty()) return {set.first, set.first + set.num_examples};
+  const auto [least, greatest] = std::minmax_element(set.positions.begin(), set.positions.end());
+  return {*least, *greatest + 1};
+}
+
 void add_attributes(FileBuilder& file, const RunSpec& spec, std::optional<Shard> shard) {
   const auto set = [&](const char* name, const auto& value) {
     file.set_attribute("", name, value);
@@ -180,8 +196,7 @@ void add_attributes(FileBuilder& file, const RunSpec& spec, std::optional<Shard>
   for (const ExampleSet& s : spec.sets) {
     file.set_attribute("", s.name + "_source", s.source);
     file.set_attribute("", s.name + "_hash", s.hash);
-    file.set_attribute("", s.name + "_range",
-                       std::vector<std::int64_t>{s.first, s.first + s.num_examples});
+    file.set_attribute("", s.name + "_range", bounds_of(s));
   }
   if (!spec.upstream_hash.empty()) {
     set("upstream_source", spec.upstream);
@@ -204,6 +219,7 @@ hdf5::FileImage build_image(const RunSpec& spec, std::optional<Shard> shard) {
   Axes axes(file, spec);
   if (shard) {
     reserve_share(file, spec, tiles);
+    add_positions(file, spec);
   } else {
     reserve_matrices(file, spec, axes);
   }
