@@ -1,6 +1,7 @@
 #include "io/run/run_image.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 
 #include "engine/core/version.hpp"
@@ -10,6 +11,15 @@ namespace gramtile {
 namespace {
 
 using hdf5::FileBuilder;
+
+/// A scale that counts 0, 1, …; the names that the numbers stand for are an attribute of the root.
+/// A scale of strings stops readers that know no strings of fixed length: Octave's load, netCDF4.
+void add_counting_scale(FileBuilder& file, const std::string& name, std::size_t count) {
+  std::vector<std::int64_t> numbers(count);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  file.add_int64(name, {static_cast<Index>(count)}, numbers);
+  file.make_scale(name);
+}
 
 /// Names of the axes, made on first use. A set on both axes of a symmetric matrix gets two scales,
 /// `train` and `train_2`: xarray refuses a scale that occurs twice in one dataset.
@@ -29,8 +39,7 @@ class Axes {
   }
   std::string of_parameters() {
     if (made_.insert("parameters").second) {
-      file_.add_strings("parameters", spec_.parameter_names);
-      file_.make_scale("parameters");
+      add_counting_scale(file_, "parameters", spec_.parameter_names.size());
     }
     return "parameters";
   }
@@ -137,8 +146,10 @@ void add_tile_list(FileBuilder& file, const RunSpec& spec, Range tiles) {
   }
   file.add_int64("tile", {tiles.size()}, positions);
   file.make_scale("tile");
-  file.add_strings("tile_bound", {"row_start", "row_stop", "column_start", "column_stop"});
-  file.make_scale("tile_bound");
+  const std::vector<std::string> bound_names{"row_start", "row_stop", "column_start",
+                                             "column_stop"};
+  add_counting_scale(file, "tile_bound", bound_names.size());
+  file.set_attribute("", "tile_bound_names", bound_names);
   file.add_int64("tiles", {tiles.size(), 4}, bounds);
   file.name_axes("tiles", {"tile", "tile_bound"});
   file.add_int64("tile_matrix", {tiles.size()}, matrices);
