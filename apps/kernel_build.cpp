@@ -25,11 +25,16 @@ constexpr std::string_view kExamples =
     "  kernel-build --network net.json --train data.h5:/X#0:50000 --test data.h5:/X#50000:60000\n"
     "               --out K.h5 --dtype float64 --memory 8GiB\n"
     "  kernel-build --network convnet-gp --train images.npy --out K.h5 --dry-run\n"
-    "  kernel-build --network convnet-gp --train images.npy --out K0.h5 --shard 0/4\n";
+    "  kernel-build --network convnet-gp --train images.npy --out K0.h5 --shard 0/4\n"
+    "  kernel-build --network convnet-gp --train images.npy --test new.npy --only test --out "
+    "Kt.h5\n"
+    "  kernel-build --network net.json --train x.npy --train-labels y.npy --channels-last\n"
+    "               --out K.h5\n";
 
 struct BuildArguments {
   ComputeArguments compute;
-  std::string validation;
+  std::string validation, validation_labels;
+  std::string only;  ///< "train", "validation", "test": the matrices of this set alone; empty: all
   DatasetLayout layout = DatasetLayout::kPlain;
 };
 
@@ -38,6 +43,13 @@ void add_build_options(CLI::App& app, BuildArguments& arguments) {
   app.add_option("--validation", arguments.validation,
                  "validation images (of the training half, if there are two)")
       ->type_name("SOURCE");
+  app.add_option("--validation-labels", arguments.validation_labels,
+                 "labels of the validation images")
+      ->type_name("SOURCE");
+  app.add_option("--only", arguments.only,
+                 "train, validation or test: write this set's matrices alone")
+      ->check(CLI::IsMember({"train", "validation", "test"}))
+      ->option_text("SET");
   app.add_option_function<std::string>(
          "--layout",
          [&](const std::string& text) {
@@ -50,24 +62,36 @@ void add_build_options(CLI::App& app, BuildArguments& arguments) {
       ->type_name("LAYOUT");
 }
 
-std::vector<MatrixRequest> all_matrices() {
-  return {{"Kxx", MatrixKind::kSymmetric, "train", ""},
-          {"Kxvx", MatrixKind::kCross, "validation", "train"},
-          {"Kxtx", MatrixKind::kCross, "test", "train"},
-          {"Kv_diag", MatrixKind::kDiagonal, "validation", ""},
-          {"Kt_diag", MatrixKind::kDiagonal, "test", ""}};
+// The matrices whose rows are of the set `only`; all of them when it is empty.
+std::vector<MatrixRequest> matrices_of(const std::string& only) {
+  std::vector<MatrixRequest> matrices{{"Kxx", MatrixKind::kSymmetric, "train", ""},
+                                      {"Kxvx", MatrixKind::kCross, "validation", "train"},
+                                      {"Kxtx", MatrixKind::kCross, "test", "train"},
+                                      {"Kv_diag", MatrixKind::kDiagonal, "validation", ""},
+                                      {"Kt_diag", MatrixKind::kDiagonal, "test", ""}};
+  if (only.empty()) return matrices;
+  std::erase_if(matrices, [&](const MatrixRequest& matrix) { return matrix.rows != only; });
+  return matrices;
+}
+
+void check_only(const BuildArguments& arguments) {
+  const bool test = arguments.only == "test" && arguments.compute.test.empty();
+  const bool validation = arguments.only == "validation" && arguments.validation.empty();
+  if (!test && !validation) return;
+  throw Error(ErrorKind::kUsage,
+              "--only " + arguments.only + ": there are no images --" + arguments.only);
 }
 
 Job make_job(const BuildArguments& arguments, std::string command) {
   const ComputeArguments& compute = arguments.compute;
   const std::vector<SourceArgument> sources{
-      {"train", compute.train, DatasetRole::kTrain},
-      {"validation", arguments.validation, DatasetRole::kTrain},
-      {"test", compute.test, DatasetRole::kTest}};
-  Inputs inputs = open_inputs(load_network(compute.network), compute.network, sources,
-                              share_memory(compute.memory_bytes).unpack_bytes);
+      {"train", compute.train, DatasetRole::kTrain, compute.train_labels},
+      {"validation", arguments.validation, DatasetRole::kValidation, arguments.validation_labels},
+      {"test", compute.test, DatasetRole::kTest, compute.test_labels}};
+  Inputs inputs =
+      open_inputs(load_network(compute.network), compute.network, sources, input_options(compute));
   JobRequest request;
-  request.matrices = all_matrices();
+  request.matrices = matrices_of(arguments.only);
   request.layout = arguments.layout;
   request.command = std::move(command);
   return plan_job(std::move(inputs), request, compute);
@@ -78,9 +102,10 @@ int run(int argc, char** argv) {
                "kernel-build");
   BuildArguments arguments;
   add_build_options(app, arguments);
-  describe(app, kExamples);
+  describe(app, std::string(kExamples).append(kWhichImages));
   if (!parse(app, argc, argv)) return 0;
 
+  check_only(arguments);
   settle_output(arguments.compute);
   Job job = make_job(arguments, stored_command(argc, argv));
   refuse_inputs_as_outputs(arguments.compute.out, job.inputs.files);
@@ -90,6 +115,7 @@ int run(int argc, char** argv) {
     print_plan(job, arguments.compute);
     return 0;
   }
+  if (!arguments.compute.quiet) print_sets(job.inputs);
   read_inputs(job);
   return execute(job, arguments.compute, command_line(argc, argv, "--resume", "--overwrite"));
 }

@@ -31,6 +31,7 @@ constexpr std::string_view kExamples =
     "  kernel-grad --network convnet-gp --train mnist/ --upstream U.h5:/dLdK --out G.h5\n"
     "  kernel-grad --network convnet-gp --train mnist/ --upstream-factors U.h5:/U U.h5:/V --out "
     "G.h5\n"
+    "  kernel-grad --network convnet-gp --train mnist/ --upstream U.npy --out G.h5\n"
     "  kernel-grad --network net.json --train X.npy --test Z.npy --jacobian --with-kernel --out "
     "J.h5\n";
 
@@ -45,12 +46,12 @@ struct GradArguments {
 void add_grad_options(CLI::App& app, GradArguments& arguments) {
   add_compute_options(app, arguments.compute);
   app.add_option("--upstream", arguments.upstream,
-                 "dL/dK, [N, N] of Kxx, or [Nt, N] of Kxtx when --test is given")
-      ->type_name("FILE:/DATASET");
+                 "dL/dK, [N, N], or with --test [Nt, N]; HDF5, .npy or .npz")
+      ->type_name("FILE[:/DATASET]");
   app.add_option("--upstream-factors", arguments.upstream_factors,
                  "U [rows, r] and V [columns, r] with dL/dK = U V^T")
       ->expected(2)
-      ->type_name("FILE:/U FILE:/V");
+      ->type_name("FILE[:/U] FILE[:/V]");
   app.add_flag("--jacobian", arguments.jacobian, "write dK/dparameter for every entry instead");
   app.add_flag("--with-kernel", arguments.with_kernel, "write K too, in the same pass");
 }
@@ -67,18 +68,19 @@ void check_one_upstream(const GradArguments& arguments) {
 
 SourceSpec parse_array(const std::string& text) {
   SourceSpec spec = parse_source_spec(text);
-  if (spec.dataset.empty() || spec.start || spec.stop) {
-    throw Error(ErrorKind::kUsage, fmt::format("'{}' is not FILE:/DATASET", text));
+  if (!spec.takes_everything()) {
+    throw Error(ErrorKind::kUsage, fmt::format("'{}' is not FILE:/DATASET or FILE.npy", text));
   }
   return spec;
 }
 
 Job make_job(const GradArguments& arguments, std::string command) {
   const ComputeArguments& compute = arguments.compute;
-  const std::vector<SourceArgument> sources{{"train", compute.train, DatasetRole::kTrain},
-                                            {"test", compute.test, DatasetRole::kTest}};
-  Inputs inputs = open_inputs(load_network(compute.network), compute.network, sources,
-                              share_memory(compute.memory_bytes).unpack_bytes);
+  const std::vector<SourceArgument> sources{
+      {"train", compute.train, DatasetRole::kTrain, compute.train_labels},
+      {"test", compute.test, DatasetRole::kTest, compute.test_labels}};
+  Inputs inputs =
+      open_inputs(load_network(compute.network), compute.network, sources, input_options(compute));
   if (inputs.program.parameters.empty()) {
     throw NetworkError(compute.network, "has no trainable parameter to differentiate by");
   }
@@ -99,8 +101,8 @@ void open_upstream(const GradArguments& arguments, Job& job) {
   InputRecorder recorder;
   if (!arguments.upstream.empty()) {
     const SourceSpec array = parse_array(arguments.upstream);
-    auto upstream = std::make_unique<Hdf5Upstream>(array.path, array.dataset, job.num_rows(),
-                                                   job.num_columns());
+    auto upstream = std::make_unique<MatrixUpstream>(array.path, array.dataset, job.num_rows(),
+                                                     job.num_columns());
     job.spec.upstream = arguments.upstream;
     job.spec.upstream_hash = upstream->check_and_hash();
     job.upstream = std::move(upstream);
@@ -121,7 +123,7 @@ int run(int argc, char** argv) {
                "kernel-grad");
   GradArguments arguments;
   add_grad_options(app, arguments);
-  describe(app, kExamples);
+  describe(app, std::string(kExamples).append(kWhichImages));
   if (!parse(app, argc, argv)) return 0;
 
   check_one_upstream(arguments);
@@ -135,6 +137,7 @@ int run(int argc, char** argv) {
     print_plan(job, arguments.compute);
     return 0;
   }
+  if (!arguments.compute.quiet) print_sets(job.inputs);
   read_inputs(job);
   return execute(job, arguments.compute, command_line(argc, argv, "--resume", "--overwrite"));
 }

@@ -11,6 +11,7 @@
 #include "apps/common/execute.hpp"
 #include "apps/common/exit_codes.hpp"
 #include "apps/common/inputs.hpp"
+#include "apps/common/options.hpp"
 #include "apps/common/progress.hpp"
 #include "apps/common/streams.hpp"
 #include "apps/common/verify.hpp"
@@ -29,6 +30,7 @@ constexpr std::string_view kExamples =
 struct VerifyArguments {
   std::string file;
   std::string train, validation, test;
+  bool channels_last = false;
   Index num_samples = 20;
   bool quiet = false;
 };
@@ -39,6 +41,7 @@ void add_verify_options(CLI::App& app, VerifyArguments& arguments) {
       ->type_name("SOURCE");
   app.add_option("--validation", arguments.validation, "validation images")->type_name("SOURCE");
   app.add_option("--test", arguments.test, "test images")->type_name("SOURCE");
+  add_channels_last(app, arguments.channels_last);
   app.add_option("--samples", arguments.num_samples, "entries to recompute (default 20)")
       ->check(CLI::Range(Index{1}, Index{1'000'000}))
       ->option_text("N");
@@ -49,11 +52,12 @@ void add_verify_options(CLI::App& app, VerifyArguments& arguments) {
 Inputs open_file_inputs(const VerifyArguments& arguments, const RunSpec& spec) {
   const std::vector<SourceArgument> sources{
       {"train", arguments.train, DatasetRole::kTrain},
-      {"validation", arguments.validation, DatasetRole::kTrain},
+      {"validation", arguments.validation, DatasetRole::kValidation},
       {"test", arguments.test, DatasetRole::kTest}};
-  constexpr std::uint64_t kUnpackBytes = std::uint64_t{64} << 20;
   Inputs inputs = open_inputs(read_network(spec.network, arguments.file), arguments.file, sources,
-                              kUnpackBytes);
+                              {.unpack_bytes = std::uint64_t{64} << 20,
+                               .channels_last = arguments.channels_last,
+                               .quiet = arguments.quiet});
   for (const InputSet& given : inputs.sets) {
     const auto stored = std::find_if(spec.sets.begin(), spec.sets.end(),
                                      [&](const ExampleSet& set) { return set.name == given.name; });

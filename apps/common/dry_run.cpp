@@ -58,7 +58,7 @@ int num_threads(const ComputeOptions& options) {
 }
 
 void print_line(const char* name, const std::string& value) {
-  print(stdout, fmt::format("{:<9} {}\n", name, value));
+  print(stdout, fmt::format("{:<10} {}\n", name, value));
 }
 
 }  // namespace
@@ -97,6 +97,7 @@ void print_plan(const Job& job, const ComputeArguments& arguments) {
 
   print_line("network", fmt::format("{}: {} operations, {} parameters", arguments.network,
                                     program.ops.size(), program.parameters.size()));
+  for (const InputSet& set : job.inputs.sets) print_line(set.name.c_str(), describe_set(set));
   print_line("matrices",
              fmt::format("{} in {}", describe_matrices(plan), name_of(job.spec.data_type)));
   print_line(

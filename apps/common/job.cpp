@@ -70,6 +70,10 @@ void describe_sets(Job& job) {
     example_set.source = set.data->description();
     example_set.num_examples = set.data->num_examples();
     example_set.first = set.data->range().start;
+    if (!set.data->selection().is_contiguous()) {
+      example_set.scattered = true;
+      example_set.positions = set.data->selection().images();
+    }
     example_set.labels = set.data->labels().value_or(std::vector<std::int64_t>{});
     job.spec.sets.push_back(std::move(example_set));
     job.sources.push_back(std::make_unique<CheckedSource>(*set.data, set.data->description()));

@@ -30,14 +30,21 @@ DataType parse_data_type(const std::string& text) {
 }
 
 void add_input_options(CLI::App& app, ComputeArguments& arguments) {
-  const std::string source = "images: PATH[:/DATASET][#START:STOP]";
+  const std::string source = "images: PATH[:/DATASET][#WHICH], WHICH as below";
   app.add_option("--network", arguments.network, "a network file (JSON) or a preset's name")
       ->required()
       ->option_text("NET (required)");
   app.add_option("--train", arguments.train, "training " + source)
       ->required()
       ->option_text("SOURCE (required)");
-  app.add_option("--test", arguments.test, "test " + source)->type_name("SOURCE");
+  app.add_option("--test", arguments.test, "test images, written like --train's")
+      ->type_name("SOURCE");
+  app.add_option("--train-labels", arguments.train_labels,
+                 "labels of the training images in another file: PATH[:/DATASET]")
+      ->type_name("SOURCE");
+  app.add_option("--test-labels", arguments.test_labels, "labels of the test images")
+      ->type_name("SOURCE");
+  add_channels_last(app, arguments.channels_last);
 }
 
 void add_resource_options(CLI::App& app, ComputeArguments& arguments) {
@@ -64,6 +71,11 @@ void add_run_options(CLI::App& app, ComputeArguments& arguments) {
 }
 
 }  // namespace
+
+void add_channels_last(CLI::App& app, bool& channels_last) {
+  app.add_flag("--channels-last", channels_last,
+               "arrays [N, a, b, c] are [N, H, W, C] (default: [N, C, H, W])");
+}
 
 void add_output_options(CLI::App& app, ComputeArguments& arguments) {
   app.add_option("--out", arguments.out, "the HDF5 file to write")

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "engine/core/index.hpp"
 #include "io/run/run_file.hpp"
@@ -17,6 +18,8 @@ namespace gramtile::apps {
 struct ComputeArguments {
   std::string network;  ///< a preset's name or a file
   std::string train, test;
+  std::string train_labels, test_labels;  ///< sources of labels; empty: those beside the images
+  bool channels_last = false;
   std::string out;
   DataType data_type = DataType::kFloat32;
   Index tile_size = 0;  ///< 0: chosen to suit
@@ -29,6 +32,17 @@ struct ComputeArguments {
   bool dry_run = false;
   bool quiet = false;
 };
+
+/// For --help, below the examples: how a source says which of its images are meant.
+inline constexpr std::string_view kWhichImages =
+    "\nWhich images of a source (WHICH):\n"
+    "  data.npz#:1000               the first 1,000; either number may be left out\n"
+    "  mnist/#55000:60000,0:5000    several ranges, one after another\n"
+    "  data.h5:/X#@list.npy         those that a list of numbers names, in its order\n"
+    "  'cifar10/#labels=0,1'        those that bear one of these labels\n";
+
+/// Adds --channels-last.
+void add_channels_last(CLI::App& app, bool& channels_last);
 
 /// Adds the options above to `app`. `arguments` is filled while `app` parses, and has to live as
 /// long.

@@ -1,5 +1,5 @@
-// A data set as the commands see it: one source of docs/data_sources.md, its range and its labels.
-// Pixels stay in the file and are read block by block.
+// A data set as the commands see it: one source of docs/data_sources.md, the images of it that were
+// chosen, and their labels. Pixels stay in the file and are read block by block.
 //
 // One caller at a time; two data sets may be used from two threads.
 #pragma once
@@ -14,51 +14,74 @@
 #include "engine/core/index.hpp"
 #include "engine/core/ports.hpp"
 #include "io/data/inflate.hpp"
+#include "io/data/selection.hpp"
 #include "io/data/source_spec.hpp"
 
 namespace gramtile {
 
 class ImageReader;
+class LabelArray;
 
-/// Which half of a source that holds both: train-* or t10k-*, data_batch_* or test_batch, x_train
-/// or x_test. Validation images are training images, taken by a range.
-enum class DatasetRole { kTrain, kTest };
+/// Which part of a source that holds several: train-* or t10k-*, data_batch_* or test_batch,
+/// x_train or x_test. Validation images are those called so (x_val), where there are some, and
+/// otherwise training images, taken by a range.
+enum class DatasetRole { kTrain, kValidation, kTest };
 
 class Dataset : public BlockSource {
  public:
-  /// The images of `reader` that `spec` asks for. Reads their labels.
-  /// Throws Error(kUsage) when the range does not fit, DataError for bad labels.
-  Dataset(std::unique_ptr<ImageReader> reader, SourceSpec spec);
+  /// The images of `reader` that `spec` asks for, or those of `listed` when it names an index list,
+  /// with `labels` in place of the reader's own when they are given.
+  /// Throws Error(kUsage) when a range does not fit or labels are asked for and there are none,
+  /// DataError for bad labels and for images that the file declares and does not hold.
+  Dataset(std::unique_ptr<ImageReader> reader, SourceSpec spec,
+          std::unique_ptr<LabelArray> labels = nullptr, Selection listed = {});
   ~Dataset() override;
 
   ImageShape shape() const override;
-  Index num_examples() const override { return range_.size(); }
+  Index num_examples() const override { return selection_.size(); }
 
-  /// Example 0 is the first of the range. Throws DataError naming the image (counted in the file),
-  /// channel, row and column of the first pixel that is not finite.
+  /// Example 0 is the first that was chosen. Throws DataError naming the image (counted in the
+  /// file), channel, row and column of the first pixel that is not finite.
   void read(Range examples, std::span<double> pixels) override;
 
   /// One label per example, when the source has labels.
   const std::optional<std::vector<std::int64_t>>& labels() const { return labels_; }
+  /// What of the labels was left out and why, one line with the name of their array; or empty.
+  const std::string& label_note() const { return label_note_; }
+
+  /// The array is [N, a, b, c] and does not say which axis the channels are; it was taken for
+  /// [N, C, H, W].
+  bool axes_are_assumed() const;
 
   /// The source as the user wrote it.
   const std::string& description() const { return spec_.text; }
 
   /// The images of the file that are the examples.
-  Range range() const { return range_; }
+  const Selection& selection() const { return selection_; }
+  /// The same when they are consecutive; otherwise the smallest range that holds them.
+  Range range() const { return selection_.bounds(); }
 
  private:
+  void choose(Selection listed);
+  void choose_by_label();
+  void read_chosen_labels();
   void check_finite(Range examples, std::span<const double> pixels) const;
 
   std::unique_ptr<ImageReader> reader_;
   SourceSpec spec_;
-  Range range_;
+  std::unique_ptr<LabelArray> given_labels_;
+  Selection selection_;
   std::optional<std::vector<std::int64_t>> labels_;
+  std::string label_note_;
 };
 
 struct DatasetOptions {
   /// Compressed contents up to this size are unpacked in memory, larger ones in a temporary file.
   std::uint64_t unpack_in_memory_bytes = kUnpackInMemoryBytes;
+  /// Arrays [N, a, b, c] are [N, H, W, C]. Formats that know their axes are read as they are.
+  bool channels_last = false;
+  /// PATH[:/DATASET] of labels in place of those beside the images; empty: those.
+  std::string labels = {};
 };
 
 /// Opens a source of any kind, told apart by its first bytes. Throws DataError when the file is not

@@ -43,13 +43,20 @@ double decode_float(ElementType type, const std::byte* bytes) {
 }  // namespace
 
 void decode_pixels(ElementType type, std::span<const std::byte> bytes, std::span<double> values) {
+  const auto stride = static_cast<std::size_t>(type.size);
+  if (type.kind != 'f' && type.is_plain) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const auto value = decode_integer(type, bytes.subspan(i * stride, stride));
+      values[i] = value ? static_cast<double>(*value) : std::numeric_limits<double>::quiet_NaN();
+    }
+    return;
+  }
   if (type.size == 1) {
     for (std::size_t i = 0; i < values.size(); ++i) {
       values[i] = std::to_integer<int>(bytes[i]) / 255.0;
     }
     return;
   }
-  const auto stride = static_cast<std::size_t>(type.size);
   for (std::size_t i = 0; i < values.size(); ++i) {
     values[i] = decode_float(type, bytes.data() + i * stride);
   }

@@ -10,8 +10,8 @@
 
 namespace gramtile {
 
-/// Pixels: uint8 divided by 255, floating point as it is. `bytes` holds values.size() elements;
-/// integers of more than a byte are not asked for.
+/// Pixels: uint8 divided by 255, floating point as it is, and integers that stand for it. `bytes`
+/// holds values.size() elements; integers of more than a byte are not asked for.
 void decode_pixels(ElementType type, std::span<const std::byte> bytes, std::span<double> values);
 
 /// One integer; nothing when it is a uint64 past 2⁶³ − 1.

@@ -10,7 +10,9 @@
 #include "io/data/byte_source.hpp"
 #include "io/data/cifar.hpp"
 #include "io/data/idx.hpp"
+#include "io/data/mat5.hpp"
 #include "io/data/raw_array.hpp"
+#include "io/data/stl10.hpp"
 
 namespace gramtile {
 namespace {
@@ -30,27 +32,25 @@ std::optional<std::string> find_plain_or_gzip(const std::string& path) {
   return std::nullopt;
 }
 
-RawArray open_idx(const std::string& path, std::uint64_t in_memory_bytes) {
-  SharedBytes bytes = open_file(path);
-  if (is_gzip(read_head(*bytes, 2))) return parse_idx_gzip(bytes, in_memory_bytes);
-  return parse_idx(std::move(bytes));
-}
-
 // ".../t10k-images-idx3-ubyte.gz" → ".../t10k-labels-idx1-ubyte.gz"; also with '.' before "idx".
 std::optional<std::string> find_labels(const std::string& images) {
   const std::size_t folder_end = images.rfind('/') + 1;  // npos + 1 is 0
   const std::size_t images_at = images.find("images", folder_end);
   const std::size_t idx_at = images.find("idx3", folder_end);
   if (images_at == std::string::npos || idx_at == std::string::npos) return std::nullopt;
-  std::string labels = images;
-  labels.replace(idx_at, 4, "idx1").replace(images_at, 6, "labels");
-  return find_plain_or_gzip(labels);
+  const std::string before =
+      images.substr(0, images_at) + "labels" + images.substr(images_at + 6, idx_at - images_at - 6);
+  const std::string behind = images.substr(idx_at + 4);  // "-ubyte.gz"
+  if (auto labels = find_plain_or_gzip(before + "idx1" + behind)) return labels;
+  return find_plain_or_gzip(before + "idx2-int" + (behind.ends_with(".gz") ? ".gz" : ""));
 }
 
 std::optional<std::string> find_mnist(const std::string& folder, const std::string& half) {
   for (const char* const below : {"/", "/raw/", "/MNIST/raw/"}) {
-    for (const char* const name : {"-images-idx3-ubyte", "-images.idx3-ubyte"}) {
-      if (auto path = find_plain_or_gzip(folder + below + half + name)) return path;
+    for (const std::string& stem : {half, "qmnist-" + (half == "t10k" ? "test" : half)}) {
+      for (const char* const name : {"-images-idx3-ubyte", "-images.idx3-ubyte"}) {
+        if (auto path = find_plain_or_gzip(folder + below + stem + name)) return path;
+      }
     }
   }
   return std::nullopt;
@@ -78,6 +78,15 @@ std::unique_ptr<ImageReader> open_cifar_folder(const std::string& folder, Datase
   return open_cifar(std::move(files));
 }
 
+// `name` in this folder or in the one that the archive makes.
+std::optional<std::string> find_file(const std::string& folder, const std::string& archive,
+                                     const std::string& name) {
+  for (const std::string& path : {folder + "/" + name, folder + "/" + archive + "/" + name}) {
+    if (exists(path)) return path;
+  }
+  return std::nullopt;
+}
+
 [[noreturn]] void refuse_folder(const std::string& path, const std::string& half,
                                 const std::string& other_half) {
   const std::string name = printable(path, 4096);
@@ -96,19 +105,34 @@ std::unique_ptr<ImageReader> open_cifar_folder(const std::string& folder, Datase
                               printable(*other, 4096));
   }
   throw DataError(name, "expected MNIST's " + half +
-                            "-images-idx3-ubyte(.gz) or CIFAR-10's .bin files in this folder, "
-                            "found neither");
+                            "-images-idx3-ubyte(.gz), the .bin files of CIFAR-10, CIFAR-100 or "
+                            "STL-10, or SVHN's .mat files in this folder, found none of them");
 }
 
 }  // namespace
 
 std::unique_ptr<ImageReader> open_folder(const std::string& path, DatasetRole role,
                                          std::uint64_t in_memory_bytes) {
-  const bool train = role == DatasetRole::kTrain;
+  const bool train = role != DatasetRole::kTest;
   const std::string half = train ? "train" : "t10k";
   if (const auto mnist = find_mnist(path, half)) return open_idx_file(*mnist, in_memory_bytes);
   if (const auto cifar = find_cifar(path)) return open_cifar_folder(*cifar, role);
+  const std::string word = train ? "train" : "test";
+  if (const auto cifar = find_file(path, "cifar-100-binary", word + ".bin")) {
+    return open_cifar({open_file(*cifar)}, CifarKind::kCifar100);
+  }
+  if (const auto stl = find_file(path, "stl10_binary", word + "_X.bin"))
+    return open_stl10_file(*stl);
+  if (const auto svhn = find_file(path, "svhn", word + "_32x32.mat")) {
+    return open_mat5(open_file(*svhn), "", role, in_memory_bytes);
+  }
   refuse_folder(path, half, train ? "t10k" : "train");
+}
+
+RawArray open_idx(const std::string& path, std::uint64_t in_memory_bytes) {
+  SharedBytes bytes = open_file(path);
+  if (is_gzip(read_head(*bytes, 2))) return parse_idx_gzip(bytes, in_memory_bytes);
+  return parse_idx(std::move(bytes));
 }
 
 std::unique_ptr<ImageReader> open_idx_file(const std::string& path, std::uint64_t in_memory_bytes) {
@@ -116,6 +140,14 @@ std::unique_ptr<ImageReader> open_idx_file(const std::string& path, std::uint64_
   std::optional<RawArray> labels;
   if (const auto found = find_labels(path)) labels = open_idx(*found, in_memory_bytes);
   return open_raw_images(std::move(images), std::move(labels));
+}
+
+std::unique_ptr<ImageReader> open_stl10_file(const std::string& path) {
+  std::optional<RawArray> labels;
+  const std::string beside =
+      path.substr(0, path.size() - std::string_view("X.bin").size()) + "y.bin";
+  if (exists(beside)) labels = stl10_labels(open_file(beside));
+  return open_stl10(open_file(path), std::move(labels));
 }
 
 }  // namespace gramtile

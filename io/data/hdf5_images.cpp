@@ -10,6 +10,7 @@
 
 #include "engine/core/errors.hpp"
 #include "io/data/array_names.hpp"
+#include "io/data/axis_order.hpp"
 #include "io/data/bad_data.hpp"
 #include "io/data/raw_array.hpp"
 #include "io/hdf5/hdf5.hpp"
@@ -24,9 +25,46 @@ std::vector<std::uint64_t> unsigned_shape(const hdf5::Dataset& dataset) {
   return {dataset.shape().begin(), dataset.shape().end()};
 }
 
+class Hdf5Labels : public LabelArray {
+ public:
+  explicit Hdf5Labels(hdf5::Dataset dataset)
+      : dataset_(std::move(dataset)),
+        name_(printable(dataset_.file() + ":/" + dataset_.name(), 4096)),
+        shape_(unsigned_shape(dataset_)) {}
+
+  const std::string& name() const override { return name_; }
+  const std::vector<std::uint64_t>& shape() const override { return shape_; }
+  bool is_integer() const override { return dataset_.type().kind == hdf5::ElementClass::kInteger; }
+
+  void read(std::size_t axis, Range rows, std::span<std::int64_t> values) override {
+    dataset_.read(ranges(axis, rows), values);
+    // The library turns a uint64 past the range of int64 into its largest number.
+    const auto largest = std::numeric_limits<std::int64_t>::max();
+    if (!dataset_.type().is_signed &&
+        std::find(values.begin(), values.end(), largest) != values.end()) {
+      throw DataError(name_, "expected labels below 2^63 - 1, found a larger one");
+    }
+  }
+  void read(std::size_t axis, Range rows, std::span<double> values) override {
+    dataset_.read(ranges(axis, rows), values);
+  }
+
+ private:
+  std::vector<Range> ranges(std::size_t axis, Range rows) const {
+    std::vector<Range> all;
+    for (const Index extent : dataset_.shape()) all.push_back({0, extent});
+    all[axis] = rows;
+    return all;
+  }
+
+  hdf5::Dataset dataset_;
+  std::string name_;
+  std::vector<std::uint64_t> shape_;
+};
+
 class Hdf5Images : public ImageReader {
  public:
-  Hdf5Images(std::string name, hdf5::Dataset images, std::optional<hdf5::Dataset> labels)
+  Hdf5Images(std::string name, hdf5::Dataset images, std::unique_ptr<LabelArray> labels)
       : name_(std::move(name)),
         images_(std::move(images)),
         labels_(std::move(labels)),
@@ -36,6 +74,8 @@ class Hdf5Images : public ImageReader {
   const std::string& name() const override { return name_; }
   ImageShape shape() const override { return shape_; }
   Index num_images() const override { return images_.shape()[0]; }
+  bool axes_are_assumed() const override { return images_.shape().size() == 4; }
+  LabelArray* labels() override { return labels_.get(); }
 
   void read(Range images, std::span<double> pixels) override {
     std::vector<Range> ranges{images};
@@ -47,65 +87,97 @@ class Hdf5Images : public ImageReader {
     for (double& pixel : pixels) pixel /= 255;
   }
 
-  std::optional<std::vector<std::int64_t>> labels(Range images) override {
-    if (!labels_) return std::nullopt;
-    std::vector<std::int64_t> values(static_cast<std::size_t>(images.size()));
-    labels_->read(std::array{images}, values);
-    // The library turns a uint64 past the range of int64 into its largest number.
-    const auto largest = std::numeric_limits<std::int64_t>::max();
-    if (!labels_->type().is_signed &&
-        std::find(values.begin(), values.end(), largest) != values.end()) {
-      throw DataError(name_, "expected labels below 2^63 - 1, found a larger one");
-    }
-    return values;
+  void check_written(Range images) override {
+    const auto missing = images_.unwritten(images);
+    if (!missing) return;
+    const std::string where = missing->first
+                                  ? fmt::format(": images {} to {} are missing, for instance",
+                                                missing->first->start, missing->first->stop - 1)
+                                  : "";
+    throw DataError(name_,
+                    fmt::format("only {} of {} chunks were ever written{}; the program that wrote "
+                                "the file did not come to its end",
+                                missing->num_written, missing->num_declared, where));
   }
 
  private:
   std::string name_;
   hdf5::Dataset images_;
-  std::optional<hdf5::Dataset> labels_;
+  std::unique_ptr<LabelArray> labels_;
   ImageShape shape_;
   bool is_uint8_;
 };
 
-// Names of the root group's datasets that could be images. One that cannot even be opened counts:
-// opening it again says why.
-std::vector<std::string> image_candidates(const hdf5::File& file) {
+// "train/data [40, 8, 8]"; nothing for a dataset that cannot be of images. One that cannot even be
+// opened counts: opening it again says why.
+std::optional<std::string> describe_candidate(const hdf5::File& file, const std::string& path) {
+  try {
+    const hdf5::Dataset dataset = file.dataset(path);
+    const std::size_t rank = dataset.shape().size();
+    if (rank != 3 && rank != 4) return std::nullopt;
+    return path + " " + shape_text(unsigned_shape(dataset));
+  } catch (const DataError&) {
+    return path;
+  }
+}
+
+struct Candidates {
+  std::vector<std::string> paths, descriptions;
+};
+
+Candidates image_candidates(const hdf5::File& file, const std::vector<std::string>& paths) {
+  Candidates found;
+  for (const std::string& path : paths) {
+    auto description = describe_candidate(file, path);
+    if (!description) continue;
+    found.paths.push_back(path);
+    found.descriptions.push_back(*std::move(description));
+  }
+  return found;
+}
+
+// Datasets of the root group: those that open (soft links too), and those that do not.
+std::vector<std::string> names_in_root(const hdf5::File& file) {
   std::vector<std::string> names = file.dataset_names();
-  std::erase_if(names, [&file](const std::string& name) {
-    try {
-      const std::size_t rank = file.dataset(name).shape().size();
-      return rank != 3 && rank != 4;
-    } catch (const DataError&) {
-      return false;
-    }
-  });
+  for (const std::string& path : file.dataset_paths()) {
+    if (path.find('/') != path.npos) continue;
+    if (std::find(names.begin(), names.end(), path) == names.end()) names.push_back(path);
+  }
+  std::sort(names.begin(), names.end());
   return names;
 }
 
 std::string find_images(const hdf5::File& file, DatasetRole role) {
-  const std::vector<std::string> candidates = image_candidates(file);
-  const auto images = choose_images(candidates, role);
-  if (images) return *images;
+  const Candidates in_root = image_candidates(file, names_in_root(file));
+  if (const auto images = choose_images(in_root.paths, role)) return *images;
+  const Candidates all = image_candidates(file, file.dataset_paths());
+  if (in_root.paths.empty() && all.paths.size() == 1) return all.paths.front();
+  const Candidates& offered = in_root.paths.empty() ? all : in_root;
   throw DataError(printable(file.path(), 4096),
-                  candidates.empty()
+                  offered.paths.empty()
                       ? "expected a dataset of rank 3 or 4, found none among: " +
-                            list_names(file.dataset_names())
+                            list_names(file.dataset_paths())
                       : "which dataset holds the images? Name one behind ':/' (found: " +
-                            list_names(candidates) + ")");
+                            list_names(offered.descriptions) + ")");
 }
 
-std::optional<hdf5::Dataset> find_labels(const hdf5::File& file, const std::string& images) {
+std::unique_ptr<LabelArray> open_labels(hdf5::Dataset dataset) {
+  const auto kind = dataset.type().kind;
+  if (kind != hdf5::ElementClass::kInteger && kind != hdf5::ElementClass::kFloat) {
+    throw DataError(printable(dataset.file() + ":/" + dataset.name(), 4096),
+                    "expected labels of an integer type, found " + dataset.type().name());
+  }
+  return std::make_unique<Hdf5Labels>(std::move(dataset));
+}
+
+std::unique_ptr<LabelArray> find_labels(const hdf5::File& file, const std::string& images) {
   const std::size_t group_end = images.rfind('/') + 1;  // npos + 1 is 0
   const std::string group = images.substr(0, group_end);
   for (const std::string& name : label_names(images.substr(group_end))) {
-    if (!file.has_dataset(group + name)) continue;
-    hdf5::Dataset labels = file.dataset(group + name);
-    // Targets of a regression go by the same names; they are no labels.
-    if (labels.shape().size() != 1 || labels.type().kind != hdf5::ElementClass::kInteger) break;
-    return labels;
+    if (group + name == images || !file.has_dataset(group + name)) continue;
+    return open_labels(file.dataset(group + name));
   }
-  return std::nullopt;
+  return nullptr;
 }
 
 void check_images(const std::string& name, const hdf5::Dataset& images) {
@@ -135,13 +207,22 @@ std::unique_ptr<ImageReader> open_hdf5_images(const std::string& path, const std
   const std::string name = printable(path + (chosen.starts_with('/') ? ":" : ":/") + chosen, 4096);
   hdf5::Dataset images = file.dataset(chosen);
   check_images(name, images);
-  std::optional<hdf5::Dataset> labels = find_labels(file, chosen);
-  if (labels && labels->shape()[0] != images.shape()[0]) {
-    throw DataError(
-        name, fmt::format("expected {} labels, one per image, found {} in '{}'", images.shape()[0],
-                          labels->shape()[0], printable(labels->name())));
-  }
-  return std::make_unique<Hdf5Images>(name, std::move(images), std::move(labels));
+  // MATLAB counts columns first: what is [H, W, C, N] there stands as [N, C, W, H] in the file.
+  const bool is_matlab = images.string_attribute("MATLAB_class").has_value();
+  auto reader = std::make_unique<Hdf5Images>(name, std::move(images), find_labels(file, chosen));
+  if (is_matlab) return reorder_axes(std::move(reader), AxisOrder::kTransposed);
+  return reader;
+}
+
+std::unique_ptr<LabelArray> open_hdf5_labels(const std::string& path, const std::string& dataset,
+                                             DatasetRole role) {
+  const hdf5::File file(path);
+  if (!dataset.empty()) return open_labels(file.dataset(dataset));
+  const std::vector<std::string> names = names_in_root(file);
+  if (const auto chosen = choose_labels(names, role)) return open_labels(file.dataset(*chosen));
+  throw DataError(printable(path, 4096),
+                  "which dataset holds the labels? Name one behind ':/' (found: " +
+                      list_names(file.dataset_paths()) + ")");
 }
 
 }  // namespace gramtile

@@ -117,8 +117,11 @@ InflateStream::InflateStream(SharedBytes input, Compression compression)
     : state_(std::make_unique<State>()) {
   state_->input = std::move(input);
   state_->is_gzip = compression == Compression::kGzip;
-  // Window bits: 15, + 16 for the gzip wrapper, negative for none.
-  if (::inflateInit2(&state_->z, state_->is_gzip ? 15 + 16 : -15) != Z_OK) throw std::bad_alloc();
+  // Window bits: 15 with zlib's wrapper, + 16 with that of gzip, negative with none.
+  const int window = compression == Compression::kGzip   ? 15 + 16
+                     : compression == Compression::kZlib ? 15
+                                                         : -15;
+  if (::inflateInit2(&state_->z, window) != Z_OK) throw std::bad_alloc();
   state_->initialised = true;
 }
 

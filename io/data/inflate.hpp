@@ -16,6 +16,7 @@ namespace gramtile {
 
 enum class Compression {
   kGzip,     ///< RFC 1952, one member or several; CRC and length are checked
+  kZlib,     ///< RFC 1950, as in .mat files; its checksum is checked
   kDeflate,  ///< RFC 1951, bare, as zip members are; the caller checks the CRC
 };
 

@@ -36,17 +36,31 @@ RawArray open_array(const SharedBytes& bytes, const std::vector<ZipMember>& memb
       open_zip_member(bytes, *member, bytes->name() + ":/" + printable(key), in_memory_bytes));
 }
 
-std::optional<RawArray> open_labels(const SharedBytes& bytes, const std::vector<ZipMember>& members,
+std::optional<RawArray> find_labels(const SharedBytes& bytes, const std::vector<ZipMember>& members,
                                     const std::string& images, std::uint64_t in_memory_bytes) {
   const std::vector<std::string> present = array_names(members);
   for (const std::string& name : label_names(images)) {
-    if (std::find(present.begin(), present.end(), name) == present.end()) continue;
-    RawArray labels = open_array(bytes, members, name, in_memory_bytes);
-    // Targets of a regression go by the same names; they are no labels.
-    if (labels.shape.size() != 1 || !labels.type.is_integer()) break;
-    return labels;
+    if (name == images || std::find(present.begin(), present.end(), name) == present.end())
+      continue;
+    return open_array(bytes, members, name, in_memory_bytes);
   }
   return std::nullopt;
+}
+
+// The array `key`, or when that is empty the one that was chosen.
+RawArray open_chosen(const SharedBytes& bytes, const std::vector<ZipMember>& members,
+                     const std::string& what, const std::optional<std::string>& chosen,
+                     std::uint64_t in_memory_bytes) {
+  const std::vector<std::string> names = array_names(members);
+  if (!chosen) {
+    throw DataError(bytes->name(), "which array holds the " + what +
+                                       "? Name one behind ':/' (found: " + list_names(names) + ")");
+  }
+  if (std::find(names.begin(), names.end(), *chosen) == names.end()) {
+    throw DataError(bytes->name(),
+                    "expected an array '" + printable(*chosen) + "', found: " + list_names(names));
+  }
+  return open_array(bytes, members, *chosen, in_memory_bytes);
 }
 
 }  // namespace
@@ -54,18 +68,16 @@ std::optional<RawArray> open_labels(const SharedBytes& bytes, const std::vector<
 std::unique_ptr<ImageReader> open_npz(const SharedBytes& bytes, const std::string& key,
                                       DatasetRole role, std::uint64_t in_memory_bytes) {
   const std::vector<ZipMember> members = read_zip_directory(bytes);
-  const std::vector<std::string> names = array_names(members);
-  const auto images = key.empty() ? choose_images(names, role) : std::optional(key);
-  if (!images) {
-    throw DataError(bytes->name(), "which array holds the images? Name one behind ':/' (found: " +
-                                       list_names(names) + ")");
-  }
-  if (std::find(names.begin(), names.end(), *images) == names.end()) {
-    throw DataError(bytes->name(),
-                    "expected an array '" + printable(*images) + "', found: " + list_names(names));
-  }
-  RawArray pixels = open_array(bytes, members, *images, in_memory_bytes);
-  return open_raw_images(std::move(pixels), open_labels(bytes, members, *images, in_memory_bytes));
+  const auto images = key.empty() ? choose_images(array_names(members), role) : std::optional(key);
+  RawArray pixels = open_chosen(bytes, members, "images", images, in_memory_bytes);
+  return open_raw_images(std::move(pixels), find_labels(bytes, members, *images, in_memory_bytes));
+}
+
+RawArray open_npz_array(const SharedBytes& bytes, const std::string& key, DatasetRole role,
+                        std::uint64_t in_memory_bytes) {
+  const std::vector<ZipMember> members = read_zip_directory(bytes);
+  const auto chosen = key.empty() ? choose_labels(array_names(members), role) : std::optional(key);
+  return open_chosen(bytes, members, "labels", chosen, in_memory_bytes);
 }
 
 }  // namespace gramtile

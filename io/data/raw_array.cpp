@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
 
 bool are_pixels(ElementType type) {
-  return type.kind == 'f' || (type.kind == 'u' && type.size == 1);
+  return type.is_plain || type.kind == 'f' || (type.kind == 'u' && type.size == 1);
 }
 
 // Calls use(first, bytes) for pieces of `count` elements from element `first`, in order.
@@ -34,7 +34,7 @@ void for_each_piece(const RawArray& array, std::uint64_t first, std::uint64_t co
 
 class RawImages : public ImageReader {
  public:
-  RawImages(RawArray images, std::optional<RawArray> labels)
+  RawImages(RawArray images, std::unique_ptr<LabelArray> labels)
       : images_(std::move(images)),
         labels_(std::move(labels)),
         shape_(image_shape_of(images_.bytes->name(), images_.shape_offset, images_.shape)) {}
@@ -42,6 +42,7 @@ class RawImages : public ImageReader {
   const std::string& name() const override { return images_.bytes->name(); }
   ImageShape shape() const override { return shape_; }
   Index num_images() const override { return static_cast<Index>(images_.shape[0]); }
+  bool axes_are_assumed() const override { return images_.shape.size() == 4; }
 
   void read(Range images, std::span<double> pixels) override {
     const auto num_values = static_cast<std::uint64_t>(shape_.num_values());
@@ -52,45 +53,61 @@ class RawImages : public ImageReader {
                    });
   }
 
-  std::optional<std::vector<std::int64_t>> labels(Range images) override {
-    if (!labels_) return std::nullopt;
-    std::vector<std::int64_t> values(static_cast<std::size_t>(images.size()));
-    for_each_piece(*labels_, static_cast<std::uint64_t>(images.start), values.size(),
-                   [&](std::size_t at, std::span<const std::byte> bytes) {
-                     decode_labels(bytes, std::span(values).subspan(at));
-                   });
-    return values;
-  }
+  LabelArray* labels() override { return labels_.get(); }
 
  private:
-  void decode_labels(std::span<const std::byte> bytes, std::span<std::int64_t> values) const {
-    const auto size = static_cast<std::size_t>(labels_->type.size);
-    for (std::size_t i = 0; i * size < bytes.size(); ++i) {
-      const auto value = decode_integer(labels_->type, bytes.subspan(i * size, size));
-      if (!value) {
-        throw DataError(labels_->bytes->name(), "expected labels below 2^63, found a larger one");
-      }
-      values[i] = *value;
-    }
-  }
-
   RawArray images_;
-  std::optional<RawArray> labels_;
+  std::unique_ptr<LabelArray> labels_;
   ImageShape shape_;
 };
 
-void check_labels(const RawArray& labels, const RawArray& images) {
-  const std::string& name = labels.bytes->name();
-  if (labels.shape.size() != 1 || labels.shape[0] != images.shape[0]) {
-    refuse_data(name, labels.shape_offset,
-                fmt::format("labels of shape [{}], one per image of {}", images.shape[0],
-                            images.bytes->name()),
-                shape_text(labels.shape));
+class RawLabels : public LabelArray {
+ public:
+  explicit RawLabels(RawArray array) : array_(std::move(array)) {}
+
+  const std::string& name() const override { return array_.bytes->name(); }
+  const std::vector<std::uint64_t>& shape() const override { return array_.shape; }
+  bool is_integer() const override { return array_.type.is_integer(); }
+
+  void read(std::size_t axis, Range rows, std::span<std::int64_t> values) override {
+    read_elements(axis, rows, values, [this](std::span<const std::byte> element) {
+      const auto value = decode_integer(array_.type, element);
+      if (!value) throw DataError(name(), "expected labels below 2^63, found a larger one");
+      return *value;
+    });
   }
-  if (!labels.type.is_integer()) {
-    refuse_data(name, labels.shape_offset, "labels of an integer type", labels.type.name());
+
+  void read(std::size_t axis, Range rows, std::span<double> values) override {
+    if (is_integer()) {
+      std::vector<std::int64_t> integers(values.size());
+      read(axis, rows, std::span<std::int64_t>(integers));
+      std::copy(integers.begin(), integers.end(), values.begin());
+      return;
+    }
+    read_elements(axis, rows, values, [this](std::span<const std::byte> element) {
+      double value = 0;
+      decode_pixels(array_.type, element, std::span(&value, 1));
+      return value;
+    });
   }
-}
+
+ private:
+  // The axes before `axis` have extent 1: rows lie one after another.
+  template <typename T, typename Decode>
+  void read_elements(std::size_t axis, Range rows, std::span<T> values, Decode decode) const {
+    std::uint64_t row_size = 1;
+    for (const std::uint64_t extent : std::span(array_.shape).subspan(axis + 1)) row_size *= extent;
+    const auto size = static_cast<std::size_t>(array_.type.size);
+    for_each_piece(array_, static_cast<std::uint64_t>(rows.start) * row_size, values.size(),
+                   [&](std::size_t at, std::span<const std::byte> bytes) {
+                     for (std::size_t i = 0; i * size < bytes.size(); ++i) {
+                       values[at + i] = decode(bytes.subspan(i * size, size));
+                     }
+                   });
+  }
+
+  RawArray array_;
+};
 
 }  // namespace
 
@@ -142,8 +159,12 @@ std::unique_ptr<ImageReader> open_raw_images(RawArray images, std::optional<RawA
                 "pixels of type uint8, float16, float32 or float64", images.type.name());
   }
   image_shape_of(images.bytes->name(), images.shape_offset, images.shape);  // before shape[0]
-  if (labels) check_labels(*labels, images);
-  return std::make_unique<RawImages>(std::move(images), std::move(labels));
+  return std::make_unique<RawImages>(std::move(images),
+                                     labels ? open_raw_labels(*std::move(labels)) : nullptr);
+}
+
+std::unique_ptr<LabelArray> open_raw_labels(RawArray labels) {
+  return std::make_unique<RawLabels>(std::move(labels));
 }
 
 }  // namespace gramtile

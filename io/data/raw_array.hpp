@@ -20,6 +20,7 @@ struct ElementType {
   char kind = 'u';  ///< 'u' unsigned, 'i' signed, 'f' IEEE floating point
   int size = 1;     ///< 1, 2, 4 or 8 [bytes]
   bool big_endian = false;
+  bool is_plain = false;  ///< integers that stand for floating-point numbers: pixels as they are
 
   std::string name() const;  ///< "uint8", "float32"
   bool is_integer() const { return kind != 'f'; }
@@ -46,7 +47,10 @@ ImageShape image_shape_of(const std::string& name, std::uint64_t shape_offset,
                           std::span<const std::uint64_t> shape);
 
 /// Images in `images`, with labels when there are some. Throws DataError: wrong rank or extents, a
-/// type other than uint8, float16, float32 and float64, labels that are not one integer per image.
+/// type other than uint8, float16, float32 and float64.
 std::unique_ptr<ImageReader> open_raw_images(RawArray images, std::optional<RawArray> labels);
+
+/// Any array of numbers, as labels.
+std::unique_ptr<LabelArray> open_raw_labels(RawArray labels);
 
 }  // namespace gramtile

@@ -13,6 +13,7 @@
 #include "io/data/input_files.hpp"
 #include "io/hdf5/attributes.hpp"
 #include "io/hdf5/chunk_guard.hpp"
+#include "io/hdf5/contents.hpp"
 #include "io/hdf5/handle.hpp"
 
 namespace gramtile::hdf5 {
@@ -24,8 +25,10 @@ constexpr std::size_t kMaxStringBytes = std::size_t{1} << 16;
 [[noreturn]] void fail(const std::string& file, const std::string& name,
                        const std::string& problem) {
   const std::string cause = take_library_error();
-  throw DataError(name.empty() ? file : file + ":/" + name,
-                  cause.empty() ? problem : problem + " (HDF5: " + cause + ")");
+  const std::string advice = version_advice(cause);
+  throw DataError(
+      name.empty() ? file : file + ":/" + name,
+      cause.empty() ? problem : (advice.empty() ? problem : advice) + " (HDF5: " + cause + ")");
 }
 
 struct Descriptor {
@@ -161,6 +164,11 @@ std::vector<std::string> File::dataset_names() const {
   return names;
 }
 
+std::vector<std::string> File::dataset_paths(std::size_t max_count) const {
+  const auto lock = library_lock();
+  return hdf5::dataset_paths(impl_->file->id(), max_count);
+}
+
 std::optional<std::string> File::string_attribute(const std::string& name) const {
   const auto strings = strings_attribute(name);
   return strings && strings->size() == 1 ? std::optional(strings->front()) : std::nullopt;
@@ -243,6 +251,18 @@ Index Dataset::num_elements() const { return impl_->num_elements; }
 std::uint64_t Dataset::stored_bytes() const {
   const auto lock = library_lock();
   return H5Dget_storage_size(impl_->dataset.id());
+}
+
+std::optional<UnwrittenChunks> Dataset::unwritten(Range rows) const {
+  const auto lock = library_lock();
+  const auto count = count_chunks(impl_->dataset.id());
+  if (!count || count->written >= count->declared) return std::nullopt;
+  UnwrittenChunks found{
+      .num_declared = count->declared, .num_written = count->written, .first = {}};
+  constexpr hsize_t kMaxSearched = 8192;  // the search takes the square of it
+  if (count->declared > kMaxSearched) return found;
+  found.first = first_unwritten(impl_->dataset.id(), rows);
+  return found.first ? std::optional(found) : std::nullopt;
 }
 
 void Dataset::Impl::read(std::span<const Range> ranges, hid_t memory_type, void* values,

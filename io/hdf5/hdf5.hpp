@@ -35,6 +35,12 @@ struct ElementType {
   std::string name() const;
 };
 
+/// A chunked dataset of which some chunks are not in the file.
+struct UnwrittenChunks {
+  std::uint64_t num_declared = 0, num_written = 0;
+  std::optional<Range> first;  ///< rows of the first that is missing, where it was looked for
+};
+
 /// An open dataset. Keeps its file open.
 class Dataset {
  public:
@@ -50,6 +56,10 @@ class Dataset {
   /// Bytes of the file that hold the elements: less than their size when compressed or when parts
   /// were never written.
   std::uint64_t stored_bytes() const;
+
+  /// Chunks that were never written, when there are some among those of `rows` of the first axis.
+  /// Of a dataset with more than 8192 chunks, all are meant.
+  std::optional<UnwrittenChunks> unwritten(Range rows) const;
 
   /// The hyperslab `ranges` (one per axis), row-major, converted to double. Requires a numeric type
   /// and ranges within the shape (DataError otherwise); values.size() = product of the sizes.
@@ -87,6 +97,9 @@ class File {
   Dataset dataset(const std::string& name) const;
   /// Names of the datasets in the root group, sorted.
   std::vector<std::string> dataset_names() const;
+  /// Paths of the datasets in all groups ("train/data"), the root's first, at most `max_count`.
+  /// Those that cannot be opened are among them.
+  std::vector<std::string> dataset_paths(std::size_t max_count = 200) const;
 
   /// Attributes of the root group, as for Dataset.
   std::optional<std::string> string_attribute(const std::string& name) const;

@@ -26,6 +26,17 @@ std::optional<Shard> read_shard(const hdf5::File& file) {
   return Shard{whole_number(*values, 0), whole_number(*values, 1)};
 }
 
+/// Positions of examples that are not consecutive: those of the axis, or of their own in a share.
+void read_positions(const hdf5::File& file, ExampleSet& set) {
+  const std::string own = set.name + "_positions";
+  const hdf5::Dataset dataset = file.dataset(file.has_dataset(own) ? own : set.name);
+  if (dataset.shape() != std::vector<Index>{set.num_examples})
+    throw DataError(file.path(), "the positions of " + set.name + " are damaged");
+  const Range all{0, set.num_examples};
+  set.positions.resize(static_cast<std::size_t>(set.num_examples));
+  dataset.read(std::span(&all, 1), set.positions);
+}
+
 RunSpec read_spec(const hdf5::File& file) {
   const auto format = file.string_attribute("format");
   if (!format || !format->starts_with("gramtile "))
@@ -37,6 +48,7 @@ RunSpec read_spec(const hdf5::File& file) {
   if (!text) throw DataError(file.path(), "attribute `run` is missing");
   RunSpec spec = spec_from_json(*text, file.path());
   for (ExampleSet& set : spec.sets) {
+    if (set.scattered) read_positions(file, set);
     const std::string name = set.name + "_labels";
     if (!file.has_dataset(name)) continue;
     const hdf5::Dataset labels = file.dataset(name);

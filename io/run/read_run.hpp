@@ -15,6 +15,8 @@
 
 namespace gramtile {
 
+class NumberMatrix;
+
 class RunReader {
  public:
   /// Throws DataError when the file is not a run file of this format.
@@ -54,13 +56,13 @@ class RunReader {
   std::unique_ptr<Impl> impl_;
 };
 
-/// ∂L/∂K from a two-dimensional HDF5 dataset of numbers, read tile by tile.
-class Hdf5Upstream final : public UpstreamSource {
+/// ∂L/∂K from a matrix of numbers in an HDF5, .npy or .npz file, read tile by tile.
+class MatrixUpstream final : public UpstreamSource {
  public:
-  /// Throws DataError when the dataset is not [num_rows, num_columns] of numbers.
-  Hdf5Upstream(const std::string& file, const std::string& dataset, Index num_rows,
+  /// Throws DataError when it is not [num_rows, num_columns] of numbers.
+  MatrixUpstream(const std::string& file, const std::string& dataset, Index num_rows,
                Index num_columns);
-  ~Hdf5Upstream() override;
+  ~MatrixUpstream() override;
 
   /// Throws DataError naming the first index whose value is not finite.
   void read(Range rows, Range columns, std::span<double> values) override;
@@ -69,11 +71,10 @@ class Hdf5Upstream final : public UpstreamSource {
   std::string check_and_hash();
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<NumberMatrix> matrix_;
 };
 
-/// ∂L/∂K = U·Vᵀ from two datasets, U [num_rows, r] and V [num_columns, r]; the product is made tile
+/// ∂L/∂K = U·Vᵀ from two matrices, U [num_rows, r] and V [num_columns, r]; the product is made tile
 /// by tile and never exists as a whole.
 class FactorUpstream final : public UpstreamSource {
  public:
@@ -84,7 +85,7 @@ class FactorUpstream final : public UpstreamSource {
 
   /// Reads the rows of U and V that it needs; throws DataError for values that are not finite.
   void read(Range rows, Range columns, std::span<double> values) override;
-  /// Reads both once, like Hdf5Upstream's.
+  /// Reads both once, like MatrixUpstream's.
   std::string check_and_hash();
 
  private:

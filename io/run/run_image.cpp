@@ -1,5 +1,7 @@
 #include "io/run/run_image.hpp"
 
+#include <algorithm>
+#include <numeric>
 #include <set>
 
 #include "engine/core/version.hpp"
@@ -9,6 +11,15 @@ namespace gramtile {
 namespace {
 
 using hdf5::FileBuilder;
+
+/// A scale that counts 0, 1, …; the names that the numbers stand for are an attribute of the root.
+/// A scale of strings stops readers that know no strings of fixed length: Octave's load, netCDF4.
+void add_counting_scale(FileBuilder& file, const std::string& name, std::size_t count) {
+  std::vector<std::int64_t> numbers(count);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  file.add_int64(name, {static_cast<Index>(count)}, numbers);
+  file.make_scale(name);
+}
 
 /// Names of the axes, made on first use. A set on both axes of a symmetric matrix gets two scales,
 /// `train` and `train_2`: xarray refuses a scale that occurs twice in one dataset.
@@ -21,15 +32,14 @@ class Axes {
     const std::string name = second ? set.name + "_2" : set.name;
     if (!made_.insert(name).second) return name;
     std::vector<std::int64_t> positions;
-    for (Index i = 0; i < set.num_examples; ++i) positions.push_back(set.first + i);
+    for (Index i = 0; i < set.num_examples; ++i) positions.push_back(set.position(i));
     file_.add_int64(name, {set.num_examples}, positions);
     file_.make_scale(name);
     return name;
   }
   std::string of_parameters() {
     if (made_.insert("parameters").second) {
-      file_.add_strings("parameters", spec_.parameter_names);
-      file_.make_scale("parameters");
+      add_counting_scale(file_, "parameters", spec_.parameter_names.size());
     }
     return "parameters";
   }
@@ -136,8 +146,10 @@ void add_tile_list(FileBuilder& file, const RunSpec& spec, Range tiles) {
   }
   file.add_int64("tile", {tiles.size()}, positions);
   file.make_scale("tile");
-  file.add_strings("tile_bound", {"row_start", "row_stop", "column_start", "column_stop"});
-  file.make_scale("tile_bound");
+  const std::vector<std::string> bound_names{"row_start", "row_stop", "column_start",
+                                             "column_stop"};
+  add_counting_scale(file, "tile_bound", bound_names.size());
+  file.set_attribute("", "tile_bound_names", bound_names);
   file.add_int64("tiles", {tiles.size(), 4}, bounds);
   file.name_axes("tiles", {"tile", "tile_bound"});
   file.add_int64("tile_matrix", {tiles.size()}, matrices);
@@ -155,6 +167,21 @@ void add_labels(FileBuilder& file, const RunSpec& spec, Axes* axes) {
     file.add_int64(name, {static_cast<Index>(set.labels.size())}, set.labels);
     if (axes != nullptr) file.name_axes(name, {axes->of_set(static_cast<Index>(i))});
   }
+}
+
+/// Shares have no axes; positions that are not consecutive get a dataset of their own.
+void add_positions(FileBuilder& file, const RunSpec& spec) {
+  for (const ExampleSet& set : spec.sets) {
+    if (set.positions.empty()) continue;
+    file.add_int64(set.name + "_positions", {set.num_examples}, set.positions);
+  }
+}
+
+/// [start, stop) of the smallest range of the source that holds the set.
+std::vector<std::int64_t> bounds_of(const ExampleSet& set) {
+  if (set.positions.empty()) return {set.first, set.first + set.num_examples};
+  const auto [least, greatest] = std::minmax_element(set.positions.begin(), set.positions.end());
+  return {*least, *greatest + 1};
 }
 
 void add_attributes(FileBuilder& file, const RunSpec& spec, std::optional<Shard> shard) {
@@ -180,8 +207,7 @@ void add_attributes(FileBuilder& file, const RunSpec& spec, std::optional<Shard>
   for (const ExampleSet& s : spec.sets) {
     file.set_attribute("", s.name + "_source", s.source);
     file.set_attribute("", s.name + "_hash", s.hash);
-    file.set_attribute("", s.name + "_range",
-                       std::vector<std::int64_t>{s.first, s.first + s.num_examples});
+    file.set_attribute("", s.name + "_range", bounds_of(s));
   }
   if (!spec.upstream_hash.empty()) {
     set("upstream_source", spec.upstream);
@@ -204,6 +230,7 @@ hdf5::FileImage build_image(const RunSpec& spec, std::optional<Shard> shard) {
   Axes axes(file, spec);
   if (shard) {
     reserve_share(file, spec, tiles);
+    add_positions(file, spec);
   } else {
     reserve_matrices(file, spec, axes);
   }

@@ -64,7 +64,9 @@ std::vector<SpecFact> facts_of(const RunSpec& spec) {
   for (const ExampleSet& set : spec.sets) {
     facts.push_back({"pixels of " + set.name, set.hash});
     facts.push_back(
-        {"range of " + set.name, fmt::format("{}:{}", set.first, set.first + set.num_examples)});
+        {"range of " + set.name, set.positions.empty()
+                                     ? fmt::format("{}:{}", set.first, set.first + set.num_examples)
+                                     : "list " + label_hash(set.positions)});
     facts.push_back(
         {"labels of " + set.name, set.labels.empty() ? "none" : label_hash(set.labels)});
   }

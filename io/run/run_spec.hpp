@@ -28,6 +28,14 @@ struct ExampleSet {
   Index num_examples = 0;
   Index first = 0;                   ///< position of example 0 in its source
   std::vector<std::int64_t> labels;  ///< [num_examples], or empty
+  /// Position of each example in its source, [num_examples]; empty when they are first, first + 1,
+  /// …
+  std::vector<std::int64_t> positions;
+  bool scattered = false;  ///< there are positions; true before they were read
+
+  std::int64_t position(Index example) const {
+    return positions.empty() ? first + example : positions[static_cast<std::size_t>(example)];
+  }
 };
 
 /// Which sets the rows and columns of one matrix come from: indices into RunSpec::sets. Columns are

@@ -96,6 +96,7 @@ RunSpec parse(const std::string& text) {
     set.hash = entry.at("hash").get<std::string>();
     set.num_examples = positive(entry.at("num_examples"));
     set.first = entry.at("first").get<Index>();
+    set.scattered = entry.value("scattered", false);
     spec.sets.push_back(std::move(set));
   }
   spec.data_type = json.at("data_type").get<std::string>() == "float32" ? DataType::kFloat32
@@ -137,6 +138,8 @@ std::string spec_to_json(const RunSpec& spec) {
                     {"hash", set.hash},
                     {"num_examples", set.num_examples},
                     {"first", set.first}});
+    // As with labels, their dataset holds the positions themselves.
+    if (set.scattered) sets.back()["scattered"] = true;
   }
   const Json json = {{"tile_size", spec.plan.tile_size},
                      {"matrices", matrices},

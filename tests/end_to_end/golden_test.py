@@ -56,7 +56,7 @@ class GoldenTest(CommandTest):
                      for n, d in zip(names(golden["dK"].attrs["parameters"]), golden["dK"][...])}
             expected = dict(zip(scale, golden["gradient"][...]))
             with h5py.File(self.dir / "g.h5") as out:
-                actual = dict(zip(names(out["parameters"][...]), out["gradient"][...]))
+                actual = dict(zip(names(out.attrs["parameter_names"]), out["gradient"][...]))
             self.assertEqual(sorted(actual), sorted(expected))
             error = worst(abs(actual[n] - expected[n]) / scale[n] for n in expected)
             print(f"{file.name:22} {dtype} gradient: {error:.1e}")
@@ -71,7 +71,7 @@ class GoldenTest(CommandTest):
                              "--jacobian", "--with-kernel", "--out", "j.h5", "--overwrite", "--quiet")
             expected = dict(zip(names(golden["dK"].attrs["parameters"]), golden["dK"][...]))
             with h5py.File(self.dir / "j.h5") as out:
-                actual = dict(zip(names(out["parameters"][...]), np.float64(out["d" + name][...])))
+                actual = dict(zip(names(out.attrs["parameter_names"]), np.float64(out["d" + name][...])))
                 kernel = np.float64(out[name][...])
             error = worst(np.max(np.abs(actual[n] - d)) / np.max(np.abs(d)) for n, d in expected.items())
             print(f"{file.name:22} {dtype} dK: {error:.1e}")

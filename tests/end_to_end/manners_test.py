@@ -43,10 +43,11 @@ class MannersTest(CommandTest):
         result = self.run_command(*self.build, "--quiet")
         self.assertEqual(result.stdout + result.stderr, "")
 
-    def test_a_run_ends_with_one_line_that_says_what_was_written(self):
+    def test_a_run_says_in_a_line_per_set_what_it_reads_and_in_one_what_was_written(self):
         result = self.run_command(*self.build)
         self.assertEqual(result.stderr, "")
-        self.assertRegex(result.stdout, r"^k\.h5: Kxx 40×40.*\n$")
+        self.assertRegex(result.stdout,
+                         r"^train: 40 images of 1 × 12 × 12, no labels\nk\.h5: Kxx 40×40.*\n$")
 
     def test_a_dry_run_prints_the_plan_and_writes_nothing(self):
         before = self.files()

@@ -12,8 +12,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try {
     const SourceSpec spec =
         parse_source_spec(std::string(reinterpret_cast<const char*>(data), size));
-    const Range range = resolve_range(spec, 1000);
-    if (spec.path.empty() || range.start < 0 || range.size() < 1 || range.stop > 1000) std::abort();
+    if (spec.path.empty()) std::abort();
+    for (const Range range : resolve_ranges(spec, 1000)) {
+      if (range.start < 0 || range.size() < 1 || range.stop > 1000) std::abort();
+    }
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kUsage) std::abort();
     if (std::string(error.what()).find('\n') != std::string::npos) std::abort();

@@ -60,7 +60,7 @@ TEST_CASE("labels of another number than the images are refused") {
   const DataFolder folder;
   const std::string images = folder.write("t10k-images-idx3-ubyte", kOneImage);
   folder.write("t10k-labels-idx1-ubyte", kTwoLabels);
-  CHECK(mentions(refused(images), "[1], one per image"));
+  CHECK(mentions(refused(images), "1 labels, one per image, found 2"));
 }
 
 TEST_CASE("a folder with the other half only is refused with the file to name") {
@@ -69,9 +69,9 @@ TEST_CASE("a folder with the other half only is refused with the file to name") 
   CHECK(mentions(refused(folder.path()), "/t10k-images-idx3-ubyte"));
 }
 
-TEST_CASE("a folder with neither set is refused") {
+TEST_CASE("a folder with none of the known sets is refused") {
   const DataFolder folder;
-  CHECK(mentions(refused(folder.path()), "found neither"));
+  CHECK(mentions(refused(folder.path()), "found none of them"));
 }
 
 TEST_CASE("a CIFAR-10 folder gives five batches for training and one for testing") {

@@ -113,7 +113,7 @@ TEST_CASE("the dataset of an HDF5 file is X, or the only one of rank 3 or 4") {
     h5.add("A", {2, 1, 3}, H5T_STD_U8LE, kValues);
     h5.add("B", {2, 1, 3}, H5T_STD_U8LE, kValues);
   }
-  CHECK(mentions(refused(path), "A, B"));
+  CHECK(mentions(refused(path), "A [2, 1, 3], B [2, 1, 3]"));
   {
     const Hdf5Writer h5(path);
     h5.add("A", {2, 1, 3}, H5T_STD_U8LE, kValues);

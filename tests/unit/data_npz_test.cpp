@@ -59,19 +59,25 @@ TEST_CASE("a deflated member past the memory limit is read from a temporary file
 TEST_CASE("npz labels come from 'y' or 'labels', whatever their integer type") {
   for (const char* const name : {"y.npy", "labels.npy"}) {
     const auto reader = open(make_zip({{"X.npy", kImages}, {name, kLabels}}));
-    CHECK(reader->labels({0, 2}) == std::vector<std::int64_t>{7, -1});
-    CHECK(reader->labels({1, 2}) == std::vector<std::int64_t>{-1});
+    REQUIRE(reader->labels() != nullptr);
+    CHECK(read_labels(*reader->labels(), 2, {0, 2}).values == std::vector<std::int64_t>{7, -1});
+    CHECK(read_labels(*reader->labels(), 2, {1, 2}).values == std::vector<std::int64_t>{-1});
   }
 }
 
 TEST_CASE("floating-point targets in an npz file are no labels") {
-  const Bytes targets = make_npy(npy_dict("<f8", "(2,)"), Bytes(16));
-  CHECK(!open(make_zip({{"X.npy", kImages}, {"y.npy", targets}}))->labels({0, 2}));
+  const Bytes half = little(0x3fe0000000000000, 8);
+  const Bytes targets = make_npy(npy_dict("<f8", "(2,)"), joined({half, half}));
+  const auto reader = open(make_zip({{"X.npy", kImages}, {"y.npy", targets}}));
+  const LabelResult labels = read_labels(*reader->labels(), 2, {0, 2});
+  CHECK(!labels.values);
+  CHECK(mentions(labels.note, "0.5"));
 }
 
 TEST_CASE("npz labels of another number than the images are refused") {
   const Bytes three = make_npy(npy_dict("|u1", "(3,)"), ramp(3));
-  CHECK(mentions(refused(make_zip({{"X.npy", kImages}, {"y.npy", three}})), "one per image"));
+  const auto reader = open(make_zip({{"X.npy", kImages}, {"y.npy", three}}));
+  CHECK(mentions(refusal([&] { read_labels(*reader->labels(), 2, {0, 2}); }), "one per image"));
 }
 
 TEST_CASE("the array of an npz file is the named one, a usual one, or the only one") {

@@ -31,21 +31,21 @@ TEST_CASE("an upstream dataset is read tile by tile") {
   const TemporaryFolder folder;
   const std::string path = folder.file("u.h5");
   write_matrix(path, "U", {2, 3}, {1, 2, 3, 4, 5, 6});
-  Hdf5Upstream upstream(path, "/U", 2, 3);
+  MatrixUpstream upstream(path, "/U", 2, 3);
   std::vector<double> values(2);
   upstream.read({0, 2}, {1, 2}, values);
   CHECK(values == std::vector<double>{2, 5});
   const std::string hash = upstream.check_and_hash();
   const std::string other = folder.file("v.h5");
   write_matrix(other, "U", {2, 3}, {1, 2, 3, 4, 5, 7});
-  CHECK(Hdf5Upstream(other, "U", 2, 3).check_and_hash() != hash);
+  CHECK(MatrixUpstream(other, "U", 2, 3).check_and_hash() != hash);
 }
 
 TEST_CASE("an upstream of the wrong shape is refused with both shapes") {
   const TemporaryFolder folder;
   const std::string path = folder.file("u.h5");
   write_matrix(path, "U", {2, 3}, {1, 2, 3, 4, 5, 6});
-  const std::string error = refusal([&] { Hdf5Upstream(path, "U", 3, 3); });
+  const std::string error = refusal([&] { MatrixUpstream(path, "U", 3, 3); });
   CHECK(mentions(error, path + ":/U"));
   CHECK(mentions(error, "[2, 3]"));
   CHECK(mentions(error, "[3, 3]"));
@@ -55,7 +55,7 @@ TEST_CASE("an upstream entry that is not finite is refused with its index in the
   const TemporaryFolder folder;
   const std::string path = folder.file("u.h5");
   write_matrix(path, "U", {2, 3}, {1, 2, 3, 4, 5, std::numeric_limits<double>::quiet_NaN()});
-  Hdf5Upstream upstream(path, "U", 2, 3);
+  MatrixUpstream upstream(path, "U", 2, 3);
   std::vector<double> values(2);
   CHECK(mentions(refusal([&] { upstream.read({1, 2}, {1, 3}, values); }), "[1, 2]"));
   CHECK(mentions(refusal([&] { upstream.check_and_hash(); }), "[1, 2] is nan"));

@@ -1,0 +1,100 @@
+#include "io/data/number_matrix.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "engine/core/errors.hpp"
+#include "io/data/bad_data.hpp"
+#include "io/data/element.hpp"
+#include "io/data/file_format.hpp"
+#include "io/data/npy.hpp"
+#include "io/data/npz.hpp"
+#include "io/data/raw_array.hpp"
+#include "io/hdf5/hdf5.hpp"
+
+namespace gramtile {
+namespace {
+
+[[noreturn]] void refuse_shape(const std::string& name, const std::string& shape) {
+  throw DataError(name, "has shape " + shape + "; expected a matrix");
+}
+
+class Hdf5Matrix : public NumberMatrix {
+ public:
+  explicit Hdf5Matrix(hdf5::Dataset dataset)
+      : dataset_(std::move(dataset)), name_(dataset_.file() + ":/" + dataset_.name()) {
+    const std::vector<std::uint64_t> shape(dataset_.shape().begin(), dataset_.shape().end());
+    if (shape.size() != 2) refuse_shape(name_, shape_text(shape));
+    const auto kind = dataset_.type().kind;
+    if (kind != hdf5::ElementClass::kFloat && kind != hdf5::ElementClass::kInteger) {
+      throw DataError(name_, "holds " + dataset_.type().name() + " values; expected numbers");
+    }
+  }
+
+  const std::string& name() const override { return name_; }
+  Index num_rows() const override { return dataset_.shape()[0]; }
+  Index num_columns() const override { return dataset_.shape()[1]; }
+  void read(Range rows, Range columns, std::span<double> values) override {
+    dataset_.read(std::array{rows, columns}, values);
+  }
+
+ private:
+  hdf5::Dataset dataset_;
+  std::string name_;
+};
+
+class RawMatrix : public NumberMatrix {
+ public:
+  explicit RawMatrix(RawArray array) : array_(std::move(array)) {
+    if (array_.shape.size() != 2) refuse_shape(name(), shape_text(array_.shape));
+    array_.type.is_plain = array_.type.is_integer();
+  }
+
+  const std::string& name() const override { return array_.bytes->name(); }
+  Index num_rows() const override { return static_cast<Index>(array_.shape[0]); }
+  Index num_columns() const override { return static_cast<Index>(array_.shape[1]); }
+
+  void read(Range rows, Range columns, std::span<double> values) override {
+    const auto width = static_cast<std::size_t>(columns.size());
+    const auto element_bytes = static_cast<std::size_t>(array_.type.size);
+    std::vector<std::byte> row_bytes(width * element_bytes);
+    for (Index row = rows.start; row < rows.stop; ++row) {
+      const auto first = static_cast<std::uint64_t>(row * num_columns() + columns.start);
+      array_.bytes->read(array_.offset + first * element_bytes, row_bytes);
+      decode_pixels(array_.type, row_bytes,
+                    values.subspan(static_cast<std::size_t>(row - rows.start) * width, width));
+    }
+  }
+
+ private:
+  RawArray array_;
+};
+
+}  // namespace
+
+std::unique_ptr<NumberMatrix> open_matrix(const std::string& path, const std::string& dataset) {
+  SharedBytes bytes = open_file(path);
+  const FileFormat format = format_of(path, bytes);
+  const auto misuse = [&](const char* problem) {
+    throw Error(ErrorKind::kUsage, fmt::format("'{}' {}", printable(path, 200), problem));
+  };
+  switch (format) {
+    case FileFormat::kNpy:
+      if (!dataset.empty()) misuse("is an .npy file, which holds one array without a name");
+      return std::make_unique<RawMatrix>(parse_npy(std::move(bytes)));
+    case FileFormat::kNpz:
+      return std::make_unique<RawMatrix>(
+          open_npz_array(bytes, dataset.empty() ? "" : dataset.substr(1), DatasetRole::kTrain));
+    case FileFormat::kHdf5:
+      if (dataset.empty()) misuse("is not FILE:/DATASET");
+      return std::make_unique<Hdf5Matrix>(hdf5::File(path).dataset(dataset));
+    default:
+      break;
+  }
+  throw DataError(bytes->name(), "expected a matrix in an HDF5, .npy or .npz file");
+}
+
+}  // namespace gramtile

@@ -1,0 +1,30 @@
+// A matrix of numbers in a file (∂L/∂K, its factors), read part by part: HDF5, .npy or .npz.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "engine/core/index.hpp"
+
+namespace gramtile {
+
+class NumberMatrix {
+ public:
+  virtual ~NumberMatrix() = default;
+
+  /// As messages name it: "U.h5:/dLdK", "U.npy".
+  virtual const std::string& name() const = 0;
+  virtual Index num_rows() const = 0;
+  virtual Index num_columns() const = 0;
+
+  /// The part [rows, columns], row-major. Numbers of any type, as they are.
+  virtual void read(Range rows, Range columns, std::span<double> values) = 0;
+};
+
+/// Opens `dataset` of the file at `path`; empty for .npy and for an .npz that holds one array.
+/// Throws IoError, DataError (no matrix, no numbers), Error(kUsage) when an HDF5 file is named
+/// without a dataset or an .npy file with one.
+std::unique_ptr<NumberMatrix> open_matrix(const std::string& path, const std::string& dataset);
+
+}  // namespace gramtile
