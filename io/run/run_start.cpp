@@ -96,10 +96,12 @@ class Start {
     StartedRun run;
     run.replace = options_.mode == StartMode::kOverwrite;
     run.places = image.reserved();
+    run.seal = seal_of(image);
     try {
       // Readers may poll: whatever bears the name OUT.partial can be opened.
       run.partial = File(system_, paths_.new_partial, OpenMode::kCreate);
       write_image(image, run.partial);
+      write_seal(run.seal, run.partial);
       run.partial.sync();
       rename_file(system_, paths_.new_partial, paths_.partial, /*replace=*/true);
       sync_folder_of(system_, paths_.partial);
@@ -135,6 +137,7 @@ class Start {
                       "; start over with --overwrite");
     run.replace = header.replace;
     run.places = image.reserved();
+    run.seal = seal_of(image);
     if (!file_exists(system_, paths_.partial)) return after_rename();
     run.partial = File(system_, paths_.partial, OpenMode::kReadWrite);
     const auto size = static_cast<std::uint64_t>(run.partial.status().size_bytes);
@@ -143,6 +146,7 @@ class Start {
                   paths_.partial + ": has " + std::to_string(size) + " bytes instead of " +
                       std::to_string(image.size_bytes()) + "; start over with --overwrite");
     repair_metadata(image, run.partial);
+    reset_conclusion(image, run.seal, run.partial);
     return run;
   }
 

@@ -10,6 +10,7 @@
 #include "io/run/journal.hpp"
 #include "io/run/run_file.hpp"
 #include "io/run/run_spec.hpp"
+#include "io/run/seal.hpp"
 
 namespace gramtile {
 
@@ -28,6 +29,7 @@ struct StartedRun {
   std::optional<Journal> journal;  ///< empty: already finished
   File partial;
   std::vector<hdf5::RawData> places;
+  Seal seal;             ///< of the file as it was created
   bool replace = false;  ///< an existing output may be replaced
 };
 
