@@ -1,7 +1,7 @@
 """Whatever bit of a finished file or of OUT.partial is flipped, the commands notice it, by name: no crash,
 no hang, no "ok".
 
-The short form flips every 13th bit of small files; GRAMTILE_LONG=1 flips each of the 8 bits of every byte
+The short form flips every 401st bit of small files; GRAMTILE_LONG=1 flips each of the 8 bits of every byte
 (half a million runs of kernel-verify: hours). GRAMTILE_FLIPS_EVERY=N chooses another step."""
 
 import collections
@@ -15,7 +15,7 @@ import numpy as np
 
 from support import LONG, CommandTest, command, main
 
-EVERY = int(os.environ.get("GRAMTILE_FLIPS_EVERY", "1" if LONG else "1009"))
+EVERY = int(os.environ.get("GRAMTILE_FLIPS_EVERY", "1" if LONG else "401"))
 WORKERS = os.cpu_count() or 1
 HANG_SECONDS = 120
 
@@ -107,16 +107,13 @@ class FlippedBitsTest(CommandTest):
         self.campaign(source, "merged share", merge, {13})
 
     def test_a_partial_file_that_is_resumed(self):
-        # An unfinished run whose tiles are all committed: a finished file and its journal, before the
-        # rename. Every flip is mended; the result has the bytes of an undisturbed run.
-        self.run_command("kernel-build", *self.inputs, "--out", "k.h5")
-        whole = (self.dir / "k.h5").read_bytes()
-        partial, journal = self.stopped_before_its_end()
+        # Everything is mended: the result has the bytes of an undisturbed run.
+        partial, journal, whole = self.stopped_before_its_end()
 
         def resume(flipped, bit):
             (self.dir / f"{flipped}.journal").write_bytes(journal)
             self.flip(partial, f"{flipped}.partial", bit)
-            end = self.end_of("kernel-build", *self.inputs, "--out", flipped, "--resume")
+            end = self.end_of(*self.slow, "--out", flipped, "--resume")
             if end == 0 and (self.dir / flipped).read_bytes() != whole:
                 end = "another file"
             for left in self.dir.glob(f"{flipped}*"):
@@ -125,10 +122,45 @@ class FlippedBitsTest(CommandTest):
 
         self.campaign(partial, "resumed file", resume, {0})
 
+    def test_a_partial_file_that_is_looked_at(self):
+        partial, _, _ = self.stopped_before_its_end()
+
+        def verify(flipped, bit):
+            self.flip(partial, flipped, bit)
+            end = self.end_of("kernel-verify", flipped, "--quiet")
+            (self.dir / flipped).unlink()
+            return end
+
+        self.campaign(partial, "unfinished file", verify, {13, 66})
+
     def stopped_before_its_end(self):
-        """OUT.partial and OUT.journal of a run that could not rename: something stands in its place."""
-        self.run_command("kernel-build", *self.inputs, "--out", "r.h5")
-        self.fail("unreachable")
+        """OUT.partial and OUT.journal of a run that could not take its name at the end, because another
+        file had appeared there; and the bytes it ends with. All its tiles are committed."""
+        layers = '{"type": "conv2d", "kernel_size": 7, "var_weight": "w", "var_bias": "b"}, {"type": "relu"}'
+        for times in (100, 400, 1600, 6400):
+            self.network(f"""{{"parameters": {{"w": 1.9, "b": 0.1}}, "layers": [
+              {{"type": "repeat", "times": {times}, "layers": [{layers}]}},
+              {{"type": "conv2d", "kernel_size": 24, "padding": 0, "var_weight": "w"}}]}}""")
+            self.images("large.npy", 5, seed=2, shape=(1, 24, 24))
+            self.slow = ["kernel-build", "--network", "net.json", "--train", "large.npy", "--tile", "4",
+                         "--threads", "1", "--quiet"]
+            process = subprocess.Popen(command(*self.slow, "--out", "p.h5"), cwd=self.dir,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            while process.poll() is None and not (self.dir / "p.h5.journal").exists():
+                pass
+            try:
+                (self.dir / "p.h5").touch(exist_ok=False)
+            except FileExistsError:  # the run was faster
+                process.wait()
+                (self.dir / "p.h5").unlink()
+                continue
+            if process.wait() != 73:
+                self.fail(f"expected exit code 73, found {process.returncode}")
+            saved = [(self.dir / f"p.h5.{part}").read_bytes() for part in ("partial", "journal")]
+            (self.dir / "p.h5").unlink()
+            self.run_command(*self.slow, "--out", "p.h5", "--resume")
+            return *saved, (self.dir / "p.h5").read_bytes()
+        self.fail("every run was over before its output could be taken")
 
 
 if __name__ == "__main__":
