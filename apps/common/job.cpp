@@ -15,6 +15,7 @@
 #include "engine/core/errors.hpp"
 #include "io/network/network_json.hpp"
 #include "io/run/content_hash.hpp"
+#include "io/run/journal.hpp"
 #include "io/run/read_run.hpp"
 
 namespace gramtile::apps {
@@ -43,11 +44,11 @@ Index choose_tile_size(const ComputeArguments& arguments, const Job& job,
                        std::span<const MatrixSpec> matrices) {
   if (arguments.tile_size > 0) return arguments.tile_size;
   if (arguments.resume) {
-    for (const std::string& path : {RunWriter::partial_path(arguments.out), arguments.out}) {
-      try {
-        return RunReader(path).spec().plan.tile_size;
-      } catch (const Error&) {  // not there, or not ours: RunWriter will say what is wrong
-      }
+    if (const auto run = Journal::spec_at(RunWriter::journal_path(arguments.out)))
+      return run->plan.tile_size;
+    try {
+      return RunReader(arguments.out).spec().plan.tile_size;
+    } catch (const Error&) {  // not there, or not ours: RunWriter will say what is wrong
     }
   }
   ComputeOptions options = job.options;

@@ -99,6 +99,7 @@ class FileCheck {
   }
 
   std::vector<Finding> run(const std::function<void(const Tile&)>& on_tile) {
+    check_metadata();
     check_complete();
     for (const Index t : reader_.tiles()) {
       const Tile& tile = spec_.plan.tiles[static_cast<std::size_t>(t)];
@@ -119,6 +120,12 @@ class FileCheck {
     }
     return fmt::format("{}[{}, {}]", matrix.name, tile.rows.start + row,
                        tile.columns.start + column);
+  }
+
+  void check_metadata() {
+    const MetadataCheck metadata = reader_.check_metadata();
+    checks_.begin("metadata", metadata.note);
+    if (!metadata.passed) checks_.fail("metadata", true, metadata.note);
   }
 
   void check_complete() {

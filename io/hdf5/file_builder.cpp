@@ -71,6 +71,13 @@ void fill_with_nan(hid_t creation) {
 
 }  // namespace
 
+std::uint64_t library_version() {
+  const auto lock = library_lock();
+  unsigned major = 0, minor = 0, release = 0;
+  H5get_libversion(&major, &minor, &release);
+  return (std::uint64_t{major} << 32) + (std::uint64_t{minor} << 16) + release;
+}
+
 // --- FileImage ----------------------------------------------------------------------------------
 
 FileImage::FileImage(std::unique_ptr<SparseBytes> bytes, std::vector<RawData> reserved)

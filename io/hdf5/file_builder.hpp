@@ -21,6 +21,9 @@ namespace gramtile::hdf5 {
 
 class SparseBytes;
 
+/// Of the HDF5 library: major · 2³² + minor · 2¹⁶ + release.
+std::uint64_t library_version();
+
 /// Where a dataset's raw data lies in the file.
 struct RawData {
   std::string dataset;

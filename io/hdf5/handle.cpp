@@ -8,6 +8,8 @@ herr_t keep_innermost(unsigned, const H5E_error2_t* error, void* text) {
   return 0;
 }
 
+bool alone = false;
+
 void prepare_library() {
   H5open();
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
@@ -19,11 +21,14 @@ void prepare_library() {
 std::unique_lock<std::recursive_mutex> library_lock() {
   // Never destroyed: handles of static objects may close after main().
   static auto* mutex = new std::recursive_mutex;
+  if (alone) return {};
   std::unique_lock lock(*mutex);
   static const bool prepared = (prepare_library(), true);
   static_cast<void>(prepared);
   return lock;
 }
+
+void forget_library_lock() { alone = true; }
 
 std::string take_library_error() {
   std::string text;

@@ -17,6 +17,10 @@ namespace gramtile::hdf5 {
 /// Serialises the library. Also prepares it on first use: no printing of errors, no plugins.
 std::unique_lock<std::recursive_mutex> library_lock();
 
+/// For the only thread of a process that was forked while the lock was held: library_lock() locks
+/// nothing from now on. (The mutex belongs to a thread number that the child does not have.)
+void forget_library_lock();
+
 /// The innermost message of the library's error stack, "" when there is none; clears the stack.
 std::string take_library_error();
 

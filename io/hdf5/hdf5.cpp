@@ -15,11 +15,12 @@
 #include "io/hdf5/chunk_guard.hpp"
 #include "io/hdf5/contents.hpp"
 #include "io/hdf5/handle.hpp"
+#include "io/hdf5/probe.hpp"
+#include "io/hdf5/storage.hpp"
 
 namespace gramtile::hdf5 {
 namespace {
 
-constexpr std::size_t kMaxChunkBytes = std::size_t{1} << 30;  // of a filtered chunk, decompressed
 constexpr std::size_t kMaxStringBytes = std::size_t{1} << 16;
 
 [[noreturn]] void fail(const std::string& file, const std::string& name,
@@ -78,27 +79,6 @@ ElementType element_type_of(hid_t type) {
   }
 }
 
-/// Why the dataset's storage is refused, "" when it is fine. Rank ≥ 1 for chunked storage.
-std::string storage_problem(hid_t dataset, std::size_t element_bytes, std::size_t rank) {
-  const Handle creation(H5Dget_create_plist(dataset), H5Pclose);
-  if (!creation.valid()) return "cannot read how it is stored";
-  if (H5Pget_layout(creation.id()) == H5D_VIRTUAL) return "is a virtual dataset, which is refused";
-  if (H5Pget_external_count(creation.id()) > 0) return "keeps its data in another file; refused";
-  const int num_filters = H5Pget_nfilters(creation.id());
-  if (std::string problem = filter_problem(creation.id()); !problem.empty()) return problem;
-  if (num_filters > 0 && H5Pget_layout(creation.id()) == H5D_CHUNKED) {
-    std::vector<hsize_t> chunk(rank);
-    H5Pget_chunk(creation.id(), static_cast<int>(rank), chunk.data());
-    std::size_t bytes = element_bytes;
-    for (const hsize_t extent : chunk) {
-      if (extent != 0 && bytes > kMaxChunkBytes / extent)
-        return "has compressed chunks of more than 1 GiB, which are refused";
-      bytes *= extent;
-    }
-  }
-  return "";
-}
-
 }  // namespace
 
 std::string ElementType::name() const {
@@ -126,6 +106,7 @@ struct File::Impl {
 File::File(const std::string& path) : impl_(std::make_unique<Impl>()) {
   const auto lock = library_lock();
   check_can_be_opened(path);
+  if (const std::string problem = probe(path); !problem.empty()) throw DataError(path, problem);
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_fclose_degree(access.id(), H5F_CLOSE_STRONG);
   H5Pset_file_locking(access.id(), false, true);
@@ -216,6 +197,9 @@ Dataset File::dataset(const std::string& given_name) const {
   impl->path = path;
   impl->name = name;
   impl->file = impl_->file;
+  const Handle creation(H5Dget_create_plist(impl->dataset.id()), H5Pclose);
+  if (const std::string problem = stored_here_problem(creation.id()); !problem.empty())
+    fail(path, name, problem);  // before its extents are asked for
   impl->space = Handle(H5Dget_space(impl->dataset.id()), H5Sclose);
   const int rank = H5Sget_simple_extent_ndims(impl->space.id());
   if (rank < 0 || H5Sget_simple_extent_type(impl->space.id()) == H5S_NULL)
@@ -231,8 +215,7 @@ Dataset File::dataset(const std::string& given_name) const {
   }
   const Handle type(H5Dget_type(impl->dataset.id()), H5Tclose);
   impl->type = element_type_of(type.id());
-  const std::string problem =
-      storage_problem(impl->dataset.id(), H5Tget_size(type.id()), shape.size());
+  const std::string problem = storage_problem(creation.id(), H5Tget_size(type.id()), shape.size());
   if (!problem.empty()) fail(path, name, problem);
   return Dataset(std::move(impl));
 }

@@ -94,10 +94,15 @@ Journal Journal::create(File file, const JournalHeader& header) {
   return journal;
 }
 
-Journal Journal::open(File file) {
-  const std::vector<std::byte> bytes = read_whole(file);
-  Journal journal(std::move(file));
-  const std::string& path = journal.file_.path();
+namespace {
+
+struct ReadHeader {
+  JournalHeader header;
+  std::uint64_t check = 0;
+  std::size_t end = 0;  ///< where the records begin
+};
+
+ReadHeader read_header(const std::string& path, std::span<const std::byte> bytes) {
   if (bytes.size() < kPrefixBytes || std::memcmp(bytes.data(), kMagic, sizeof kMagic) != 0)
     refuse(path, "is not a journal, or its beginning is damaged");
   std::uint64_t length = 0;
@@ -105,16 +110,36 @@ Journal Journal::open(File file) {
   if (length > bytes.size() - kPrefixBytes || bytes.size() - kPrefixBytes - length < kHashBytes)
     refuse(path, "its header is damaged");
   const std::size_t hashed = kPrefixBytes + static_cast<std::size_t>(length);
-  journal.seed_ = hash64(std::span(bytes).first(hashed));
-  if (std::memcmp(&journal.seed_, &bytes[hashed], kHashBytes) != 0)
+  ReadHeader read{.header = {}, .check = hash64(bytes.first(hashed)), .end = hashed + kHashBytes};
+  if (std::memcmp(&read.check, &bytes[hashed], kHashBytes) != 0)
     refuse(path, "its header is damaged");
   try {
-    journal.header_ = parse_header(
+    read.header = parse_header(
         {reinterpret_cast<const char*>(&bytes[kPrefixBytes]), static_cast<std::size_t>(length)});
   } catch (const Json::exception&) {
     refuse(path, "its header is of another version");
   }
-  journal.end_ = hashed + kHashBytes;
+  return read;
+}
+
+}  // namespace
+
+std::optional<RunSpec> Journal::spec_at(const std::string& path) {
+  try {
+    const File file(posix_file_system(), path, OpenMode::kRead);
+    return spec_from_json(read_header(path, read_whole(file)).header.spec, path);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+Journal Journal::open(File file) {
+  const std::vector<std::byte> bytes = read_whole(file);
+  Journal journal(std::move(file));
+  ReadHeader read = read_header(journal.file_.path(), bytes);
+  journal.header_ = std::move(read.header);
+  journal.seed_ = read.check;
+  journal.end_ = read.end;
   while (bytes.size() - journal.end_ >= sizeof(RawRecord)) {
     RawRecord record;
     std::memcpy(&record, &bytes[journal.end_], sizeof record);

@@ -42,6 +42,9 @@ class Journal {
   /// Reads one. Throws Error(kResumeRefused) for a header that is damaged. Records are read up to
   /// the first that is damaged or out of sequence; what follows is cut off.
   static Journal open(File file);
+  /// The description of the run that `path` belongs to, by its journal alone; no lock is taken and
+  /// nothing changed. Empty when there is no whole journal.
+  static std::optional<RunSpec> spec_at(const std::string& path);
 
   /// Renames the file to `path` and makes that durable.
   void publish(FileSystem& system, const std::string& path);

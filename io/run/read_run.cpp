@@ -8,6 +8,7 @@
 #include "io/hdf5/hdf5.hpp"
 #include "io/run/content_hash.hpp"
 #include "io/run/run_image.hpp"
+#include "io/run/seal.hpp"
 #include "io/run/tile_io.hpp"
 
 namespace gramtile {
@@ -37,13 +38,17 @@ void read_positions(const hdf5::File& file, ExampleSet& set) {
   dataset.read(std::span(&all, 1), set.positions);
 }
 
-RunSpec read_spec(const hdf5::File& file) {
+RunSpec read_spec(const hdf5::File& file, bool sealed) {
   const auto format = file.string_attribute("format");
   if (!format || !format->starts_with("gramtile "))
     throw DataError(file.path(), "was not written by this program (no attribute `format`)");
   const auto version = file.number_attribute("format_version");
-  if (!version || version->size() != 1 || (*version)[0] != 1)
-    throw DataError(file.path(), "is of another format version; expected 1");
+  const double expected = sealed ? kFormatVersion : 1;
+  if (!version || version->size() != 1 || (*version)[0] < 1 || (*version)[0] > kFormatVersion)
+    throw DataError(file.path(), "is of another format version; expected 1 to " +
+                                     std::to_string(kFormatVersion));
+  if ((*version)[0] != expected)
+    throw Error(ErrorKind::kPartMissing, file.path() + ": is damaged: its seal is not whole");
   const auto text = file.string_attribute("run");
   if (!text) throw DataError(file.path(), "attribute `run` is missing");
   RunSpec spec = spec_from_json(*text, file.path());
@@ -59,6 +64,22 @@ RunSpec read_spec(const hdf5::File& file) {
   if (file.string_attribute("fingerprint") != fingerprint_of(spec))
     throw DataError(file.path(), "the description of the run or its labels are damaged");
   return spec;
+}
+
+/// The seal of a file that is as it was sealed; empty for a file without one.
+std::optional<Seal> checked_seal(const File& file) {
+  std::optional<Seal> seal = find_seal(file);
+  if (!seal) return seal;
+  const std::string problem = seal_problem(*seal, file);
+  if (!problem.empty())
+    throw Error(ErrorKind::kPartMissing, file.path() + ": is damaged: " + problem);
+  return seal;
+}
+
+std::string text_of(std::uint64_t library_version) {
+  return std::to_string(library_version >> 32) + "." +
+         std::to_string((library_version >> 16) & 0xffff) + "." +
+         std::to_string(library_version & 0xffff);
 }
 
 /// An image like that of this file. A description that no file can have is the file's fault. A
@@ -84,6 +105,7 @@ std::vector<hdf5::RawData> read_places(const hdf5::File& file, const RunSpec& sp
                                        std::optional<Shard> shard, std::uint64_t file_bytes) {
   std::vector<hdf5::RawData> places = image_like(file, spec, shard, file_bytes).reserved();
   for (hdf5::RawData& place : places) {
+    if (place.dataset == kSealName) continue;  // files of version 1 have none
     const hdf5::Dataset dataset = file.dataset(place.dataset);
     if (!place.nan_type) continue;  // hashes and the mark are read through the library
     const auto offset = dataset.number_attribute("offset");
@@ -122,8 +144,9 @@ void to_doubles(DataType type, std::span<const std::byte> bytes, std::span<doubl
 }  // namespace
 
 struct RunReader::Impl {
-  hdf5::File hdf5;
   File file;
+  std::optional<Seal> seal;  // before the library sees the file
+  hdf5::File hdf5;
   RunSpec spec;
   std::optional<Shard> shard;
   TileMap map;
@@ -132,9 +155,10 @@ struct RunReader::Impl {
   bool complete = false;
 
   explicit Impl(const std::string& path)
-      : hdf5(path),
-        file(posix_file_system(), path, OpenMode::kRead),
-        spec(read_spec(hdf5)),
+      : file(posix_file_system(), path, OpenMode::kRead),
+        seal(checked_seal(file)),
+        hdf5(path),
+        spec(read_spec(hdf5, seal.has_value())),
         shard(read_shard(hdf5)),
         map(spec, shard,
             read_places(hdf5, spec, shard, static_cast<std::uint64_t>(file.status().size_bytes))),
@@ -195,6 +219,22 @@ std::uint64_t RunReader::actual_hash(Index tile) const { return hash64(read_pack
 
 bool RunReader::mirror_matches(Index tile) const {
   return gramtile::mirror_matches(impl_->spec, impl_->map, tile, read_packed(tile), impl_->file);
+}
+
+MetadataCheck RunReader::check_metadata() const {
+  const Impl& d = *impl_;
+  if (!d.seal) return {.note = "format version 1 has no seal: names, lists and texts unchecked"};
+  const auto version = d.hdf5.string_attribute("program_version").value_or("");
+  if (version != kVersion || d.seal->library_version != hdf5::library_version())
+    return {.note = "as sealed; not made anew: written by version " + version + " with HDF5 " +
+                    text_of(d.seal->library_version)};
+  const hdf5::FileImage image = build_image(d.spec, d.shard);
+  Seal created = seal_of(image);
+  created.conclusion = d.seal->conclusion;
+  const bool same = created.frame == d.seal->frame && created.regions == d.seal->regions &&
+                    created.file_bytes == d.seal->file_bytes;
+  if (!same) return {.passed = false, .note = "is not what its description gives"};
+  return {.note = "as sealed, and as its description gives"};
 }
 
 void RunReader::read_kernel(Index tile, std::span<double> values) const {

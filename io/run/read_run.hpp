@@ -17,9 +17,16 @@ namespace gramtile {
 
 class NumberMatrix;
 
+/// What is known of everything in a file that is not a tile.
+struct MetadataCheck {
+  bool passed = true;
+  std::string note;  ///< what was compared, or what is wrong
+};
+
 class RunReader {
  public:
-  /// Throws DataError when the file is not a run file of this format.
+  /// Compares the file with its seal before the HDF5 library sees it. Throws DataError when it is
+  /// not a run file of this format, Error(kPartMissing) when it is not as it was sealed.
   explicit RunReader(const std::string& path);
   ~RunReader();
   RunReader(RunReader&&) noexcept;
@@ -39,6 +46,9 @@ class RunReader {
   /// True when the entries below the diagonal are the transpose of those above, bit for bit, in
   /// every dataset of this tile. Always true for shares and matrices that are not symmetric.
   bool mirror_matches(Index tile) const;
+
+  /// Makes the file's metadata anew from its description and compares it with what is there.
+  MetadataCheck check_metadata() const;
 
   /// The tile as it is stored (io/run/tile_map.hpp); its hash is actual_hash().
   std::vector<std::byte> read_packed(Index tile) const;

@@ -36,7 +36,6 @@ struct RunWriter::Impl {
     check_committed_tiles();
     for (Index t = map.tiles().start; t < map.tiles().stop; ++t)
       if (!hash(t)) to_do.push_back(t);
-    unmark_complete();
     RunOptions guarded = options;
     guarded.before_commit = [this, given = options.before_commit] {
       check_names(system, paths, run);
@@ -49,7 +48,7 @@ struct RunWriter::Impl {
     if (static_cast<Index>(spec.plan.tiles.size()) > kMaxRunTiles)
       throw Error(ErrorKind::kUsage, std::to_string(spec.plan.tiles.size()) +
                                          " tiles are too many; choose a larger --tile");
-    return spec;
+    return with_utf8_texts(std::move(spec));
   }
 
   std::optional<std::uint64_t>& hash(Index tile) {
@@ -68,15 +67,6 @@ struct RunWriter::Impl {
       hash(t).reset();
       ++num_damaged;
     }
-  }
-
-  /// A run that was stopped in the middle of finish() is marked complete while it is not renamed.
-  void unmark_complete() {
-    std::uint64_t complete = 0;
-    run.partial.read_all(map.complete_offset(), std::as_writable_bytes(std::span(&complete, 1)));
-    if (complete == 0) return;
-    complete = 0;
-    run.partial.write(map.complete_offset(), std::as_bytes(std::span(&complete, 1)));
   }
 
   /// Σ of the rows of `tile_gradient` in the order of the plan, one addition after another, in
@@ -103,6 +93,9 @@ struct RunWriter::Impl {
       run.partial.write(map.hash_offset(map.tiles().start), std::as_bytes(std::span(values)));
     const std::uint64_t complete = 1;
     run.partial.write(map.complete_offset(), std::as_bytes(std::span(&complete, 1)));
+    Seal seal = run.seal;
+    seal.conclusion = conclusion_of(seal, run.partial);
+    write_seal(seal, run.partial);
     run.partial.sync();
   }
 

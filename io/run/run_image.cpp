@@ -5,6 +5,7 @@
 #include <set>
 
 #include "engine/core/version.hpp"
+#include "io/run/seal.hpp"
 #include "io/run/tile_map.hpp"
 
 namespace gramtile {
@@ -189,7 +190,7 @@ void add_attributes(FileBuilder& file, const RunSpec& spec, std::optional<Shard>
     file.set_attribute("", name, value);
   };
   set("format", std::string(shard ? "gramtile share" : "gramtile run"));
-  set("format_version", std::int64_t{1});
+  set("format_version", kFormatVersion);
   set("program_version", std::string(kVersion));
   set("fingerprint", fingerprint_of(spec));
   set("network", spec.network);
@@ -224,6 +225,9 @@ void add_attributes(FileBuilder& file, const RunSpec& spec, std::optional<Shard>
 hdf5::FileImage build_image(const RunSpec& spec, std::optional<Shard> shard) {
   FileBuilder file;
   const Range tiles = tiles_of(spec.plan, shard);
+  // First of all, so that it lies near the beginning. A scale of its own: every axis has one.
+  file.reserve_uint64(kSealName, {num_seal_words(spec)});
+  file.make_scale(kSealName);
   add_attributes(file, spec, shard);
   file.reserve_uint64(kCompleteName, {});
   add_tile_list(file, spec, tiles);

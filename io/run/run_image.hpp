@@ -2,7 +2,9 @@
 // memory, and its way to disk in large sequential writes with NaN where numbers will come.
 #pragma once
 
+#include <cstdint>
 #include <optional>
+#include <span>
 
 #include "io/hdf5/file_builder.hpp"
 #include "io/run/file.hpp"
@@ -11,8 +13,15 @@
 
 namespace gramtile {
 
+/// Attribute `format_version` of what is written here; docs/file_format.md has the history.
+inline constexpr std::int64_t kFormatVersion = 2;
+
 /// Equal specs give equal images.
 hdf5::FileImage build_image(const RunSpec& spec, std::optional<Shard> shard);
+
+/// Bytes [offset, offset + bytes.size()) of the file as it is created: NaN, or zeros, in the
+/// reserved regions.
+void read_created(const hdf5::FileImage& image, std::uint64_t offset, std::span<std::byte> bytes);
 
 /// Identifies where everything lies and what the metadata is, for this version of the HDF5 library.
 std::string digest_of(const hdf5::FileImage& image);

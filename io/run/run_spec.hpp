@@ -96,4 +96,8 @@ std::string differences(const std::vector<SpecFact>& before, const std::vector<S
 std::string spec_to_json(const RunSpec& spec);
 RunSpec spec_from_json(const std::string& text, const std::string& file);
 
+/// Paths and commands are bytes; replaces what is not UTF-8 in them, as the JSON text does, so that
+/// attributes and description agree.
+RunSpec with_utf8_texts(RunSpec spec);
+
 }  // namespace gramtile

@@ -118,7 +118,19 @@ RunSpec parse(const std::string& text) {
   return spec;
 }
 
+std::string utf8(const std::string& text) {
+  const Json json = text;
+  return Json::parse(json.dump(-1, ' ', false, Json::error_handler_t::replace)).get<std::string>();
+}
+
 }  // namespace
+
+RunSpec with_utf8_texts(RunSpec spec) {
+  for (ExampleSet& set : spec.sets) set.source = utf8(set.source);
+  spec.upstream = utf8(spec.upstream);
+  spec.command = utf8(spec.command);
+  return spec;
+}
 
 std::string spec_to_json(const RunSpec& spec) {
   Json matrices = Json::array();

@@ -134,11 +134,13 @@ class Start {
     StartedRun run;
     run.replace = options_.mode == StartMode::kOverwrite;
     run.places = image.reserved();
+    run.seal = seal_of(image);
     try {
       // Readers may poll: whatever bears the name OUT.partial can be opened.
       explained([&] { remove_file(system_, paths_.new_partial); });
       run.partial = File(system_, paths_.new_partial, OpenMode::kCreateNew);
       write_image(image, run.partial);
+      write_seal(run.seal, run.partial);
       run.partial.sync();
       // As the finished file will be renamed: what this folder cannot do shows now.
       rename_file(system_, paths_.new_partial, paths_.partial, run.replace);
@@ -175,6 +177,7 @@ class Start {
                       "; start over with --overwrite");
     run.replace = header.replace;
     run.places = image.reserved();
+    run.seal = seal_of(image);
     if (!file_exists(system_, paths_.partial) || was_linked_to_out()) return after_rename();
     refuse_irregular(system_, paths_.partial);
     run.partial = File(system_, paths_.partial, OpenMode::kReadWrite);
@@ -184,6 +187,7 @@ class Start {
                   paths_.partial + ": has " + std::to_string(size) + " bytes instead of " +
                       std::to_string(image.size_bytes()) + "; start over with --overwrite");
     repair_metadata(image, run.partial);
+    reset_conclusion(image, run.seal, run.partial);
     return run;
   }
 

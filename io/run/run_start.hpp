@@ -11,6 +11,7 @@
 #include "io/run/output_lock.hpp"
 #include "io/run/run_file.hpp"
 #include "io/run/run_spec.hpp"
+#include "io/run/seal.hpp"
 
 namespace gramtile {
 
@@ -31,6 +32,7 @@ struct StartedRun {
   std::optional<Journal> journal;  ///< empty: already finished
   File partial;
   std::vector<hdf5::RawData> places;
+  Seal seal;             ///< of the file as it was created
   bool replace = false;  ///< an existing output may be replaced
 };
 

@@ -21,8 +21,9 @@ void repeat(std::span<const std::uint8_t> pattern, std::uint64_t phase,
     std::memcpy(&bytes[done], bytes.data(), std::min(done, bytes.size() - done));
 }
 
-/// Bytes [offset, offset + bytes.size()) of the file as it is created.
-void render(const hdf5::FileImage& image, std::uint64_t offset, std::span<std::byte> bytes) {
+}  // namespace
+
+void read_created(const hdf5::FileImage& image, std::uint64_t offset, std::span<std::byte> bytes) {
   image.read(offset, bytes);
   const std::uint64_t end = offset + bytes.size();
   for (const hdf5::RawData& raw : image.reserved()) {
@@ -37,6 +38,8 @@ void render(const hdf5::FileImage& image, std::uint64_t offset, std::span<std::b
     repeat(single ? std::span<const std::uint8_t>(kSingle) : kDouble, first - raw.offset, region);
   }
 }
+
+namespace {
 
 /// Calls `visit(offset, size)` for what lies between the reserved regions, in pieces of a buffer.
 template <typename Visit>
@@ -74,7 +77,7 @@ void write_image(const hdf5::FileImage& image, File& file) {
   std::vector<std::byte> buffer;
   for (std::uint64_t at = 0; at < size; at += buffer.size()) {
     buffer.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kBufferBytes, size - at)));
-    render(image, at, buffer);
+    read_created(image, at, buffer);
     file.write(at, buffer);
   }
 }

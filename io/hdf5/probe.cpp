@@ -1,0 +1,232 @@
+#include "io/hdf5/probe.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <fstream>
+#include <new>
+#include <vector>
+
+#include "engine/core/errors.hpp"
+#include "io/hdf5/attributes.hpp"
+#include "io/hdf5/chunk_guard.hpp"
+#include "io/hdf5/handle.hpp"
+#include "io/hdf5/storage.hpp"
+
+namespace gramtile::hdf5 {
+namespace {
+
+constexpr std::uint64_t kMemoryBytes = std::uint64_t{512} << 20;
+constexpr std::uint64_t kBytesPerSecond = 100'000'000;
+constexpr std::uint64_t kLeastSeconds = 5, kLeastClockSeconds = 60;
+constexpr hssize_t kReadWhole = 1 << 17;  // elements
+
+enum class Verdict : char { kFine = 'f', kRefused = 'r', kHungry = 'h' };
+
+// --- the child ----------------------------------------------------------------------------------
+
+bool ran_out_of_memory = false;
+
+herr_t look_for_hunger(unsigned, const H5E_error2_t* error, void*) {
+  if (error->maj_num == H5E_RESOURCE || error->min_num == H5E_NOSPACE) ran_out_of_memory = true;
+  return 0;
+}
+
+herr_t on_library_error(hid_t stack, void*) {
+  return H5Ewalk2(stack, H5E_WALK_UPWARD, look_for_hunger, nullptr);
+}
+
+herr_t visit_attribute(hid_t object, const char* name, const H5A_info_t*, void*) {
+  read_string_attribute(object, name);
+  read_number_attribute(object, name);
+  return 0;
+}
+
+/// Reads `count` elements from `start` on along every axis, as far as the guards let it.
+void read_box(hid_t dataset, hid_t space, std::size_t element_bytes,
+              const std::vector<Range>& ranges) {
+  std::vector<hsize_t> start, count;
+  hsize_t total = 1;
+  for (const Range range : ranges) {
+    start.push_back(static_cast<hsize_t>(range.start));
+    count.push_back(static_cast<hsize_t>(range.size()));
+    total *= count.back();
+  }
+  if (!chunk_problem(dataset, element_bytes, ranges).empty()) return;
+  const Handle memory(H5Screate_simple(1, &total, nullptr), H5Sclose);
+  if (H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr) < 0)
+    return;
+  std::vector<double> values(total);
+  H5Dread(dataset, H5T_NATIVE_DOUBLE, memory.id(), space, H5P_DEFAULT, values.data());
+}
+
+void read_ends(hid_t dataset, hid_t type, hid_t space) {
+  const int rank = H5Sget_simple_extent_ndims(space);
+  const hssize_t count = H5Sget_simple_extent_npoints(space);
+  if (rank < 1 || count <= 0) return;
+  std::vector<hsize_t> extents(static_cast<std::size_t>(rank));
+  H5Sget_simple_extent_dims(space, extents.data(), nullptr);
+  std::vector<Range> whole, first, last;
+  for (const hsize_t extent : extents) {
+    const auto n = static_cast<Index>(extent);
+    if (n < 1) return;
+    whole.push_back({0, n});
+    first.push_back({0, 1});
+    last.push_back({n - 1, n});
+  }
+  const std::size_t element_bytes = H5Tget_size(type);
+  if (count <= kReadWhole) {
+    read_box(dataset, space, element_bytes, whole);
+  } else {
+    read_box(dataset, space, element_bytes, first);
+    read_box(dataset, space, element_bytes, last);
+  }
+}
+
+void visit_dataset(hid_t dataset) {
+  // Before anything asks for the extents: for those of a virtual dataset the library opens the
+  // files that it names, whatever they are.
+  const Handle creation(H5Dget_create_plist(dataset), H5Pclose);
+  if (!stored_here_problem(creation.id()).empty()) return;
+  const Handle type(H5Dget_type(dataset), H5Tclose);
+  const Handle space(H5Dget_space(dataset), H5Sclose);
+  const int rank = H5Sget_simple_extent_ndims(space.id());
+  if (rank < 0) return;
+  H5Dget_storage_size(dataset);  // walks the index of chunks
+  const H5T_class_t kind = H5Tget_class(type.id());
+  const bool is_number = kind == H5T_INTEGER || kind == H5T_FLOAT;
+  const std::string problem =
+      storage_problem(creation.id(), H5Tget_size(type.id()), static_cast<std::size_t>(rank));
+  if (is_number && problem.empty()) read_ends(dataset, type.id(), space.id());
+}
+
+herr_t visit_object(hid_t root, const char* name, const H5O_info_t* info, void*) {
+  const Handle object(H5Oopen(root, name, H5P_DEFAULT), H5Oclose);
+  if (!object.valid()) return 0;
+  H5Aiterate2(object.id(), H5_INDEX_NAME, H5_ITER_INC, nullptr, visit_attribute, nullptr);
+  if (info->type == H5O_TYPE_DATASET) visit_dataset(object.id());
+  return 0;
+}
+
+Verdict walk(const char* path) {
+  try {
+    H5Eset_auto2(H5E_DEFAULT, on_library_error, nullptr);
+    const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+    H5Pset_fclose_degree(access.id(), H5F_CLOSE_STRONG);
+    H5Pset_file_locking(access.id(), false, true);
+    const Handle file(H5Fopen(path, H5F_ACC_RDONLY, access.id()), H5Fclose);
+    if (file.valid())
+      H5Ovisit2(file.id(), H5_INDEX_NAME, H5_ITER_INC, visit_object, nullptr, H5O_INFO_BASIC);
+    if (ran_out_of_memory) return Verdict::kHungry;
+    return file.valid() ? Verdict::kFine : Verdict::kRefused;
+  } catch (const std::bad_alloc&) {
+    return Verdict::kHungry;
+  }
+}
+
+void limit(int resource, std::uint64_t amount) {
+  struct rlimit now {};
+  if (getrlimit(static_cast<__rlimit_resource_t>(resource), &now) != 0) return;
+  now.rlim_cur = std::min<rlim_t>(now.rlim_max, amount);
+  setrlimit(static_cast<__rlimit_resource_t>(resource), &now);
+}
+
+/// What this process has mapped [bytes].
+std::uint64_t mapped_bytes() {
+  std::uint64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+[[noreturn]] void run_child(const char* path, std::uint64_t cpu_seconds, std::uint64_t mapped,
+                            int answer) {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGXCPU, SIGSEGV, SIGBUS, SIGABRT})
+    std::signal(number, SIG_DFL);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const int nowhere = ::open("/dev/null", O_RDWR);
+  for (const int stream : {0, 1, 2}) ::dup2(nowhere, stream);
+  forget_library_lock();
+  limit(RLIMIT_CORE, 0);
+  limit(RLIMIT_CPU, cpu_seconds);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they map terabytes
+  if (mapped > 0) limit(RLIMIT_AS, mapped + kMemoryBytes);
+#endif
+  const Verdict verdict = walk(path);
+  const ssize_t written = ::write(answer, &verdict, 1);
+  ::_exit(written == 1 ? 0 : 1);
+}
+
+// --- the parent ---------------------------------------------------------------------------------
+
+struct Outcome {
+  bool timed_out = false;
+  char verdict = 0;  ///< 0: the child ended without one
+};
+
+Outcome wait_for(int answer, std::chrono::seconds most) {
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + most;
+  Outcome outcome;
+  for (;;) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
+    if (left.count() <= 0) {
+      outcome.timed_out = true;
+      return outcome;
+    }
+    pollfd wanted{.fd = answer, .events = POLLIN, .revents = 0};
+    if (::poll(&wanted, 1, static_cast<int>(std::min<long>(left.count(), 1'000'000))) <= 0)
+      continue;  // interrupted, or time is up
+    if (::read(answer, &outcome.verdict, 1) >= 0) return outcome;
+    if (errno != EINTR) return outcome;
+  }
+}
+
+std::uint64_t size_of(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
+}
+
+}  // namespace
+
+std::string probe(const std::string& path) {
+  const std::uint64_t cpu_seconds = kLeastSeconds + size_of(path) / kBytesPerSecond;
+  const std::uint64_t mapped = mapped_bytes();
+  int pipe_ends[2];
+  if (::pipe2(pipe_ends, O_CLOEXEC) != 0) throw IoError(path, "make a pipe to open", errno);
+  const pid_t child = ::fork();
+  if (child == 0) run_child(path.c_str(), cpu_seconds, mapped, pipe_ends[1]);
+  const int fork_error = errno;
+  ::close(pipe_ends[1]);
+  Outcome outcome;
+  int status = 0;
+  if (child > 0) {
+    outcome =
+        wait_for(pipe_ends[0], std::chrono::seconds(std::max(kLeastClockSeconds, 2 * cpu_seconds)));
+    if (outcome.timed_out) ::kill(child, SIGKILL);
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+  }
+  ::close(pipe_ends[0]);
+  if (child < 0) throw IoError(path, "start a process that opens it first", fork_error);
+  const bool out_of_time =
+      outcome.timed_out || (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU);
+  if (out_of_time)
+    return "is damaged or forged: the HDF5 library takes more than " + std::to_string(cpu_seconds) +
+           " s to look through it";
+  if (outcome.verdict == static_cast<char>(Verdict::kHungry))
+    return "is damaged or forged: the HDF5 library wants more than 512 MiB to look through it";
+  if (outcome.verdict == 0) return "is damaged or forged: the HDF5 library crashes on it";
+  return "";
+}
+
+}  // namespace gramtile::hdf5

@@ -1,0 +1,19 @@
+// Inside of the HDF5 seam: a file is opened and walked in a child process first. The library
+// crashes, hangs or takes gigabytes on some damaged and forged files; in the child that is an
+// answer. Crashes are told by the child's end, hangs and hunger by its limits.
+#pragma once
+
+#include <string>
+
+namespace gramtile::hdf5 {
+
+/// Walks `path` in a child: every object, attribute and chunk index, and the values at both ends of
+/// every dataset that could be read here. Returns why the file must not be opened, "" when it may
+/// (also when the library merely refuses it, which it can say better itself).
+///
+/// Limits: 5 s of processor time and 1 s more for every 100 MB of file, twice that by the clock
+/// and at least 60 s, 512 MiB. The caller holds the library's lock. Throws IoError when the system
+/// has no process left.
+std::string probe(const std::string& path);
+
+}  // namespace gramtile::hdf5
