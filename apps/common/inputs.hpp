@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/common/options.hpp"
 #include "engine/network/network.hpp"
 #include "engine/network/program.hpp"
 #include "io/data/dataset.hpp"
