@@ -172,7 +172,8 @@ class Start {
     if (!changed.empty())
       throw Error(ErrorKind::kResumeRefused,
                   paths_.partial + ": cannot be resumed, this has changed: " + changed +
-                      "; start over with --overwrite");
+                      advice_to_resume(header.facts, facts(image)) +
+                      "; or start over with --overwrite");
     run.replace = header.replace;
     run.places = image.reserved();
     if (!file_exists(system_, paths_.partial) || was_linked_to_out()) return after_rename();
