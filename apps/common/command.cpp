@@ -18,6 +18,14 @@
 namespace gramtile::apps {
 namespace {
 
+constexpr std::string_view kEnvironmentHelp =
+    "Environment:\n"
+    "  GRAMTILE_TARGET=AVX2   use this instruction set in place of the processor's best. Results "
+    "of two\n"
+    "                         sets differ in their last digits, and such shares do not merge: set "
+    "it to\n"
+    "                         one that all processors have for all jobs of an array.\n";
+
 void print_error(std::string_view name, std::string_view message) {
   std::string line(message);
   std::replace(line.begin(), line.end(), '\n', ' ');
@@ -57,7 +65,7 @@ void describe(CLI::App& app, std::string_view examples) {
   app.set_version_flag("--version", fmt::format("{} {}", app.get_name(), kVersion),
                        "Print the version");
   app.get_formatter()->column_width(34);
-  app.footer(fmt::format("\nExamples:\n{}\n{}", examples, exit_code_help()));
+  app.footer(fmt::format("\nExamples:\n{}\n{}\n{}", examples, exit_code_help(), kEnvironmentHelp));
 }
 
 bool parse(CLI::App& app, int argc, char** argv) {

@@ -21,8 +21,10 @@
 namespace gramtile::apps {
 namespace {
 
-// The default tile must not depend on the machine: shares and resumed runs have to agree on it.
+// The default tile must not depend on the machine, nor on --memory: shares have to agree on it, and
+// a gradient is summed tile by tile.
 constexpr int kThreadsForTileSize = 8;
+constexpr std::size_t kMemoryForTileSize = std::size_t{2} << 30;
 
 Index size_of(const Inputs& inputs, Index set) {
   return inputs.sets[static_cast<std::size_t>(set)].data->num_examples();
@@ -39,6 +41,21 @@ void add_matrix(const Inputs& inputs, const MatrixRequest& wanted, RunSpec& spec
   spec.axes.push_back({.rows = rows, .columns = columns});
 }
 
+// Whether the least that a run with such tiles needs is within its memory.
+bool fits(const Job& job, Index tile_size) {
+  const TilePlan plan{.tile_size = tile_size, .matrices = {}, .tiles = {}};
+  ComputeRequest request;
+  request.program = &job.inputs.program;
+  request.plan = &plan;
+  request.derivative = job.spec.derivative;
+  try {
+    plan_memory(request, job.options);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 // --tile, or that of the run to be continued, or one that suits.
 Index choose_tile_size(const ComputeArguments& arguments, const Job& job,
                        std::span<const MatrixSpec> matrices) {
@@ -53,6 +70,11 @@ Index choose_tile_size(const ComputeArguments& arguments, const Job& job,
   }
   ComputeOptions options = job.options;
   options.num_threads = kThreadsForTileSize;
+  options.memory_bytes = share_memory(kMemoryForTileSize).engine_bytes;
+  const Index usual = default_tile_size(job.inputs.program, matrices, options, job.spec.derivative);
+  // A share keeps it: check_memory then asks for --tile, the same for every share.
+  if (arguments.shard || fits(job, usual)) return usual;
+  options.memory_bytes = job.options.memory_bytes;
   return default_tile_size(job.inputs.program, matrices, options, job.spec.derivative);
 }
 
@@ -141,9 +163,10 @@ void check_memory(const Job& job, const ComputeArguments& arguments) {
   throw Error(
       ErrorKind::kUsage,
       fmt::format("--memory {} is too little for tiles of {}×{} of this network; at least {} "
-                  "are needed, or a smaller --tile or fewer --threads",
+                  "are needed, or a smaller --tile{} or fewer --threads",
                   format_bytes(arguments.memory_bytes), tile, tile,
-                  format_bytes(least_memory(fits))));
+                  format_bytes(least_memory(fits)),
+                  arguments.shard ? " (the same for every share)" : ""));
 }
 
 void read_inputs(Job& job) {

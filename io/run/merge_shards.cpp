@@ -38,10 +38,11 @@ std::vector<RunReader> open_shares(const std::vector<std::string>& paths) {
   const Index count = first.shard()->count;
   std::vector<const RunReader*> by_index(static_cast<std::size_t>(count), nullptr);
   for (const RunReader& share : shares) {
-    const std::string changed = differences(facts_of(first.spec()), facts_of(share.spec()));
+    const auto expected = facts_of(first.spec()), found = facts_of(share.spec());
+    const std::string changed = differences(expected, found);
     if (!changed.empty())
-      refuse(fmt::format("{}: belongs to another run than {}: {}", share.path(), first.path(),
-                         changed));
+      refuse(fmt::format("{}: belongs to another run than {}: {}{}", share.path(), first.path(),
+                         changed, advice_to_merge(expected, found)));
     if (share.shard()->count != count)
       refuse(fmt::format("{}: is one of {} shares, {} is one of {}", share.path(),
                          share.shard()->count, first.path(), count));

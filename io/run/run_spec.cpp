@@ -12,6 +12,12 @@ namespace gramtile {
 namespace {
 
 constexpr std::size_t kHashDigits = 32;
+constexpr char kInstructionSet[] = "instruction set";
+
+std::string value_of(const std::vector<SpecFact>& facts, std::string_view name) {
+  const auto fact = std::ranges::find(facts, name, &SpecFact::name);
+  return fact == facts.end() ? "" : fact->value;
+}
 
 std::string describe_matrix(const RunSpec& spec, std::size_t m) {
   const MatrixSpec& matrix = spec.plan.matrices[m];
@@ -76,7 +82,7 @@ std::vector<SpecFact> facts_of(const RunSpec& spec) {
                      p < spec.parameter_values.size() ? fmt::format("{}", spec.parameter_values[p])
                                                       : std::string("unknown")});
   if (!spec.upstream_hash.empty()) facts.push_back({"upstream", spec.upstream_hash});
-  facts.push_back({"instruction set", spec.instruction_set});
+  facts.push_back({kInstructionSet, spec.instruction_set});
   facts.push_back({"numerics version", std::to_string(spec.numerics_version)});
   return facts;
 }
@@ -109,6 +115,23 @@ std::string differences(const std::vector<SpecFact>& before, const std::vector<S
     if (std::ranges::find(before, fact.name, &SpecFact::name) == before.end()) append(fact.name);
   }
   return text;
+}
+
+std::string advice_to_resume(const std::vector<SpecFact>& before,
+                             const std::vector<SpecFact>& now) {
+  const std::string first = value_of(before, kInstructionSet);
+  if (first == value_of(now, kInstructionSet)) return "";
+  return fmt::format(
+      "; results of two instruction sets differ in their last digits: continue with "
+      "GRAMTILE_TARGET={} in the environment, on a processor that has it",
+      first);
+}
+
+std::string advice_to_merge(const std::vector<SpecFact>& before, const std::vector<SpecFact>& now) {
+  if (value_of(before, kInstructionSet) == value_of(now, kInstructionSet)) return "";
+  return "; results of two instruction sets differ in their last digits: compute every share with "
+         "the same GRAMTILE_TARGET in the environment, one that all processors have (for example "
+         "AVX2)";
 }
 
 }  // namespace gramtile

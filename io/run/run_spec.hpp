@@ -91,6 +91,11 @@ std::string fingerprint_of(const RunSpec& spec);
 /// "data type (float32, now float64); parameter conv0.var_weight (2.5, now 2.79)"; "" when equal.
 std::string differences(const std::vector<SpecFact>& before, const std::vector<SpecFact>& now);
 
+/// What to do about it when instruction sets are among the differences: "; …" to put behind them,
+/// or "".
+std::string advice_to_resume(const std::vector<SpecFact>& before, const std::vector<SpecFact>& now);
+std::string advice_to_merge(const std::vector<SpecFact>& before, const std::vector<SpecFact>& now);
+
 /// The spec as JSON text and back. Labels are left out (files keep them as datasets), only their
 /// hash stays. `spec_from_json` throws DataError naming `file`.
 std::string spec_to_json(const RunSpec& spec);

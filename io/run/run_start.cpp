@@ -174,7 +174,8 @@ class Start {
     if (!changed.empty())
       throw Error(ErrorKind::kResumeRefused,
                   paths_.partial + ": cannot be resumed, this has changed: " + changed +
-                      "; start over with --overwrite");
+                      advice_to_resume(header.facts, facts(image)) +
+                      "; or start over with --overwrite");
     run.replace = header.replace;
     run.places = image.reserved();
     run.seal = seal_of(image);

@@ -81,6 +81,37 @@ class ShardsTest(CommandTest):
         self.assert_fails(13, ["other.h5", "train"], "kernel-merge", "--out", "m.h5", names[0],
                           "other.h5")
 
+    def test_shares_of_nodes_with_different_memory_and_threads_merge(self):
+        """The tile size depends on neither: images large enough that little memory would choose another."""
+        self.images("large.npy", 300, shape=(3, 24, 24))
+        self.write("deep.json", """{"layers": [{"type": "repeat", "times": 20, "layers": [
+            {"type": "conv2d", "kernel_size": 3, "var_weight": 2}, {"type": "relu"}]},
+            {"type": "conv2d", "kernel_size": 24, "padding": 0}]}""")
+        build = ["kernel-build", "--network", "deep.json", "--train", "large.npy", "--out"]
+        self.run_command(*build, "whole.h5")
+        for share, more in enumerate((["--memory", "400MB", "--threads", "1"], ["--memory", "8GiB"], [])):
+            self.run_command(*build, f"l{share}.h5", "--shard", f"{share}/3", *more)
+        self.run_command("kernel-merge", "--out", "m.h5", "l0.h5", "l1.h5", "l2.h5")
+        self.assertEqual((self.dir / "m.h5").read_bytes(), (self.dir / "whole.h5").read_bytes())
+        # What does not fit is refused with what to give to every share, not changed for this one alone.
+        self.assert_fails(2, ["--tile (the same for every share)"], *build, "s.h5", "--shard", "0/3",
+                          "--memory", "40MB")
+        self.run_command(*build, "small.h5", "--memory", "40MB")
+
+    def test_shares_of_two_instruction_sets_are_refused_with_the_way_to_agree_on_one(self):
+        slow = {"GRAMTILE_TARGET": "SCALAR"}
+        names = self.shares(self.runs["build"], 2)
+        (self.dir / names[1]).rename(self.dir / "best.h5")
+        def share(r, name):
+            self.run_command(*self.runs["build"], "--out", name, "--shard", f"{r}/2", env=slow)
+        share(1, "scalar1.h5")
+        self.assert_fails(13, ["instruction set", "SCALAR", "GRAMTILE_TARGET"], "kernel-merge", "--out",
+                          "m.h5", names[0], "scalar1.h5")
+        share(0, "scalar0.h5")
+        self.run_command("kernel-merge", "--out", "m.h5", "scalar0.h5", "scalar1.h5")
+        for name in ("kernel-build", "kernel-grad", "kernel-merge"):
+            self.assertIn("GRAMTILE_TARGET", self.run_command(name, "--help").stdout)
+
     def test_a_damaged_share_is_named(self):
         names = self.shares(self.runs["build"], 2)
         path = self.dir / names[1]

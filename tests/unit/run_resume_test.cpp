@@ -202,6 +202,19 @@ TEST_CASE("label order is part of the inputs") {
   CHECK(mentions(error, "labels of train"));
 }
 
+TEST_CASE("a run of another instruction set is refused with the way to continue it") {
+  const TemporaryFolder folder;
+  const std::string out = folder.file("K.h5");
+  RunSpec spec = kernel_spec();
+  spec.instruction_set = "AVX3";
+  interrupt_after(out, spec, 10);
+  spec.instruction_set = "AVX2";
+  const Error error = error_of([&] { run(out, spec, with_mode(StartMode::kResume)); });
+  CHECK(error.kind() == ErrorKind::kResumeRefused);
+  CHECK(mentions(error, "instruction set (AVX3, now AVX2)"));
+  CHECK(mentions(error, "GRAMTILE_TARGET=AVX3"));
+}
+
 TEST_CASE("a flipped byte in any position of the journal is detected") {
   const TemporaryFolder folder;
   const std::string out = folder.file("K.h5");
