@@ -18,6 +18,9 @@
 namespace gramtile {
 namespace {
 
+// A compressed matrix of any size goes to a temporary file: memory is for tiles.
+constexpr std::uint64_t kUnpackInMemory = 0;
+
 [[noreturn]] void refuse_shape(const std::string& name, const std::string& shape) {
   throw DataError(name, "has shape " + shape + "; expected a matrix");
 }

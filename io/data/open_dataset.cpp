@@ -21,6 +21,9 @@
 namespace gramtile {
 namespace {
 
+// Labels and lists of their own are small beside images; what is not goes to a temporary file.
+constexpr std::uint64_t kListInMemoryBytes = std::uint64_t{1} << 20;
+
 void refuse_dataset(const SourceSpec& spec) {
   if (spec.dataset.empty()) return;
   throw Error(ErrorKind::kUsage,
@@ -78,11 +81,11 @@ std::unique_ptr<Dataset> open_dataset(const SourceSpec& spec, DatasetRole role,
       throw Error(ErrorKind::kUsage, "source '" + printable(options.labels, 200) +
                                          "': labels are chosen with their images, not by a '#'");
     }
-    labels = open_label_source(label_spec, role, in_memory_bytes);
+    labels = open_label_source(label_spec, role, kListInMemoryBytes);
   }
   Selection listed;
   if (!spec.index_file.empty()) {
-    listed = read_index_list(spec.index_file, reader->num_images(), in_memory_bytes);
+    listed = read_index_list(spec.index_file, reader->num_images(), kListInMemoryBytes);
   }
   return std::make_unique<Dataset>(std::move(reader), spec, std::move(labels), std::move(listed));
 }

@@ -8,7 +8,7 @@ import zlib
 import h5py
 import numpy as np
 
-from support import CommandTest, main
+from support import CommandTest, Measured, main
 
 NETWORK = """{"layers": [
   {"type": "conv2d", "kernel_size": 3, "stride": 2, "var_weight": 2, "var_bias": 0.1}, {"type": "relu"},
@@ -338,6 +338,10 @@ class DataSourcesTest(CommandTest):
                 with h5py.File(self.dir / "half.h5", "a") as f:
                     f["images"][5:] = GREY[5:]
                 self.assert_source("half.h5", GREY, None)
+        with h5py.File(self.dir / "many.h5", "w") as f:  # too many to look for the first that is missing
+            images = f.create_dataset("images", (9000, 1, 1), "u1", chunks=(1, 1, 1))
+            images[:20] = 1
+        self.assert_fails(66, ["only 20 of 9000 chunks"], *build, "many.h5#:10")
         with h5py.File(self.dir / "never.h5", "w") as f:
             f.create_dataset("images", (12, 7, 9), "u1")
         self.assert_fails(66, ["never written"], *build, "never.h5")
@@ -386,6 +390,30 @@ class DataSourcesTest(CommandTest):
         self.assert_fails(2, ["label 7"], *build, "a.npz#labels=5,7")
         self.assert_fails(2, ["no labels"], *build, "grey.npy#labels=5")
         self.assert_fails(2, ["12 images"], *build, "a.npz#0:3,8:13")
+
+    def test_choosing_images_takes_no_memory_for_the_others(self):
+        """1.2 GB of images in a file with a hole; 20 of them are chosen, by label and by a list without order."""
+        count = 200_000
+        with open(self.dir / "large.npy", "wb") as f:
+            np.lib.format.write_array_header_1_0(f, {"descr": "<f8", "fortran_order": False, "shape": (count, 28, 28)})
+            f.truncate(f.tell() + count * 28 * 28 * 8)
+        chosen = rng.choice(count, 20, replace=False)
+        labels = np.zeros(count, dtype=np.int64)
+        labels[chosen] = 1
+        np.save(self.dir / "y.npy", labels)
+        np.save(self.dir / "chosen.npy", chosen)
+        measured = Measured(self.dir)
+        self.addCleanup(measured.close)
+        for which in ("#labels=1", "#@chosen.npy"):
+            run = measured.run("kernel-build", "--network", "net.json", "--train", "large.npy" + which,
+                               "--train-labels", "y.npy", "--out", "k.h5", "--overwrite")
+            self.assertEqual(run.code, 0, run.stderr)
+            with h5py.File(self.dir / "k.h5") as f:
+                expected = sorted(chosen) if "labels" in which else list(chosen)
+                self.assertEqual(list(f["train"]), expected)
+                self.assertEqual(set(f["train_labels"]), {1})
+            print(f"{which}: {run.peak_mib:.0f} MiB")
+            self.assertLess(run.peak_mib, 64)
 
     # --- public data sets ----------------------------------------------------------------------
 

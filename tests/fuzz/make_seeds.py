@@ -11,6 +11,7 @@ import os
 import struct
 import sys
 import zipfile
+import zlib
 
 PIXELS = bytes(range(12))
 
@@ -67,8 +68,23 @@ def cifar_seeds():
     return [record, record * 2]
 
 
+def mat5_seeds():
+    def element(kind, contents):
+        return struct.pack("<II", kind, len(contents)) + contents + b"\0" * (-len(contents) % 8)
+
+    def variable(name, shape, values):
+        return element(14, element(6, struct.pack("<II", 9, 0)) + element(5, struct.pack(f"<{len(shape)}i", *shape))
+                       + struct.pack("<HH", 1, len(name)) + name.ljust(4, b"\0") + element(2, values))
+
+    header = b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM"
+    plain = [variable(b"X", (3, 2, 2), PIXELS[:12]), variable(b"y", (2, 1), b"\1\2")]
+    packed = [zlib.compress(v) for v in plain]
+    return [header + b"".join(plain), header + b"".join(struct.pack("<II", 15, len(p)) + p for p in packed)]
+
+
 def source_spec_seeds():
-    return [b"a.h5:/g/X#10:20", b"folder", b"a#:5", b"a.npz:/x", b"a#b.npy#:"]
+    return [b"a.h5:/g/X#10:20", b"folder", b"a#:5", b"a.npz:/x", b"a#b.npy#:", b"a#5:,0:2", b"a#@b.npy:/x",
+            b"a#labels=1,-2"]
 
 
 def network_seeds():
@@ -91,7 +107,7 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__.splitlines()[0])
     seeds = {"idx": idx_seeds(), "gzip": gzip_seeds(), "npy": npy_seeds(), "npz": npz_seeds(),
-             "cifar": cifar_seeds(), "source_spec": source_spec_seeds(), "network": network_seeds()}
+             "cifar": cifar_seeds(), "mat5": mat5_seeds(), "source_spec": source_spec_seeds(), "network": network_seeds()}
     for target, contents in seeds.items():
         folder = os.path.join(sys.argv[1], f"{target}_fuzz")
         os.makedirs(folder, exist_ok=True)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets and runs each for SECONDS: tests/fuzz/run.sh SECONDS [TARGET…]
-# (TARGET: idx_fuzz, gzip_fuzz, npy_fuzz, npz_fuzz, cifar_fuzz, network_fuzz, source_spec_fuzz; all
-# by default). Prints one line with the number of runs per target. Fails at the end when any target
-# had a finding; what triggers it is kept in build/fuzz/findings. Corpora grow in build/fuzz/corpus.
+# (TARGET: idx_fuzz, gzip_fuzz, npy_fuzz, npz_fuzz, mat5_fuzz, cifar_fuzz, network_fuzz,
+# source_spec_fuzz; all by default). Prints one line with the number of runs per target. Fails at the
+# end when any target had a finding, which is kept in build/fuzz/findings. Corpora: build/fuzz/corpus.
 set -euo pipefail
 
 if [[ $# -lt 1 || ! $1 =~ ^[0-9]+$ ]]; then
