@@ -26,10 +26,9 @@ struct WorkSpec {
   Index edge = 128;  ///< of a tile or block; kRun: number of images
 };
 
-/// The workload, its result compared with the reference on a few entries: relative errors of K up
-/// to 5e-6 (float32) and 1e-12 (float64), of derivatives up to 2e-5 and 1e-10 of the largest, as
-/// the golden tests have them. Throws std::runtime_error naming the entry when one is larger.
-/// `executor` must outlive the workload; kRun makes its own.
+/// The workload, its result compared with the reference on a few entries, within the promised
+/// accuracy (engine/network/promised_accuracy.hpp). Throws std::runtime_error naming the entry when
+/// one is larger. `executor` must outlive the workload; kRun makes its own.
 std::unique_ptr<Workload> make_work(const Program& program, const WorkSpec& spec,
                                     Executor& executor);
 

@@ -1,7 +1,7 @@
 """The commands against exact values: K and its derivatives of every golden file.
 
-Bounds are the project's promise (docs/mathematics.md): K relative to each entry, 1e-12 in float64 and
-5e-6 in float32; dK and the gradient relative to the largest entry of that parameter's dK, 1e-10 and 2e-5.
+Bounds are the project's promise (docs/mathematics.md, §7), K relative to each entry, dK and the gradient
+relative to the largest entry of that parameter's dK.
 """
 
 import unittest
@@ -9,10 +9,10 @@ import unittest
 import h5py
 import numpy as np
 
-from support import CommandTest, golden_files, main, relative_error, worst
+from support import PROMISED, CommandTest, golden_files, main, relative_error, worst
 
-K_BOUND = {"float64": 1e-12, "float32": 5e-6}
-DK_BOUND = {"float64": 1e-10, "float32": 2e-5}
+K_BOUND = {dtype: promise["kernel"] for dtype, promise in PROMISED.items()}
+DK_BOUND = {dtype: promise["jacobian"] for dtype, promise in PROMISED.items()}
 
 
 def names(values):

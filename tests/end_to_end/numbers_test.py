@@ -6,7 +6,7 @@ import struct
 import h5py
 import numpy as np
 
-from support import CommandTest, main
+from support import PROMISED, CommandTest, main
 
 N, TILE = 12, 8
 
@@ -73,7 +73,7 @@ class NumbersTest(CommandTest):
                 self.assertEqual(matrix[2, 2], matrix[9, 9])
                 # What the biases alone make, once as a variance and once as a pair: the accuracy that
                 # the engine promises.
-                bound = {"float32": 5e-6, "float64": 1e-12}[dtype] * matrix[2, 2]
+                bound = PROMISED[dtype]["kernel"] * matrix[2, 2]
                 self.assertLess(abs(matrix[2, 9] - matrix[2, 2]), bound)
         self.in_every_form(check)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -24,6 +25,16 @@ MNIST = pathlib.Path(os.environ.get("GRAMTILE_GOLDEN_DIR", ROOT.parent / "shared
 
 LARGE_CASES = {"convnet_gp", "convnet_gp_tied", "dilation", "mixture", "readme_rgb", "residual_cnn_gp",
                "resnet32"}
+
+def promised():
+    """The accuracy that the engine promises, {"float32": {"kernel": …, "jacobian": …, "gradient": …}, "float64": …}."""
+    text = (ROOT / "engine" / "network" / "promised_accuracy.hpp").read_text()
+    constants = re.findall(r"kPromised(Float\d+)\s*\{([^}]*)\}", text)
+    return {name.lower(): {field: float(value) for field, value in re.findall(r"\.(\w+) = ([\de.+-]+)", body)}
+            for name, body in constants}
+
+
+PROMISED = promised()
 
 # Small and quick: 12×12 images, two convolutions.
 NETWORK = """{"layers": [

@@ -105,6 +105,25 @@ class VerifyTest(CommandTest):
             self.change(dataset, index, right)
         self.run_command("kernel-verify", "k.h5", "--train", "few.npy", "--samples", "160")
 
+    def test_derivatives_that_the_images_do_not_determine_pass_and_wrong_ones_do_not(self):
+        # One pixel, one channel: every pair is parallel, and a bias moves the angle (mathematics.md, 7).
+        np.save(self.dir / "pixels.npy", np.float32([0.1, 0.3, 0.5, 2, 7, 31]).reshape(-1, 1, 1, 1))
+        self.network("""{"layers": [
+            {"type": "conv2d", "kernel_size": 1, "var_weight": 1.7}, {"type": "relu"},
+            {"type": "conv2d", "kernel_size": 1, "var_weight": 1.1, "var_bias": 1e-9}, {"type": "relu"},
+            {"type": "conv2d", "kernel_size": 1, "var_weight": 0.9, "var_bias": 0.2}]}""")
+        verify = ["kernel-verify", "k.h5", "--train", "pixels.npy", "--samples", "300"]
+        for dtype in ("float32", "float64"):
+            self.run_command("kernel-grad", "--network", "net.json", "--train", "pixels.npy", "--jacobian",
+                             "--with-kernel", "--dtype", dtype, "--out", "k.h5", "--overwrite", "--quiet")
+            self.run_command(*verify)
+            with h5py.File(self.dir / "k.h5") as f:
+                names, right = list(f["parameters"].asstr()), f["dKxx"][...]
+            wrong = right.copy()
+            wrong[names.index("conv2.var_weight")] *= 1 + 1e-4
+            self.change("dKxx", slice(None), wrong)
+            self.assertRegex(self.run_command(*verify, code=13).stdout, r"(?m)^jacobian +FAILED")
+
     def test_other_data_is_refused(self):
         self.build()
         self.images("other.npy", 40, seed=9)
