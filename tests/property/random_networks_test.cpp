@@ -87,9 +87,13 @@ struct Trial {
   std::vector<double> upstream, kernel, scale, jacobian;
 };
 
+/// Beside smaller ones errors are not told: they may be as large as the numbers.
+constexpr double kLeastScale = 0x1p-126;
+
 /// What the errors of one quantity were like.
 struct Errors {
-  double largest = 0;        ///< relative to what its promise is relative to
+  double largest = 0;        ///< relative to what its promise is relative to,
+                             ///< where the images determine the value or not
   double part_of_bound = 0;  ///< the largest part of a derived bound
   Index num_values = 0, num_wrong = 0;
 
@@ -98,7 +102,7 @@ struct Errors {
     ++num_values;
     if (!(error <= bound)) ++num_wrong;
     if (error == 0) return;
-    if (scale != 0) largest = worst_of(largest, error / scale);
+    if (scale >= kLeastScale) largest = worst_of(largest, error / scale);
     part_of_bound = worst_of(part_of_bound, error / bound);
   }
 };
