@@ -117,7 +117,11 @@ template <bool kWeightSum, class D, class Variance>
 struct ChainAdjoint {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
-  static constexpr bool kUnitOnly = false, kFused = true;
+  static constexpr bool kUnitOnly = false;
+  // The first step, and images by themselves, are a small part of the chains.
+  static constexpr bool kFused = !std::is_same_v<Variance, SquaredImage<D, true>> &&
+                                 !std::is_same_v<Variance, SquaredImage<D, false>> &&
+                                 !std::is_same_v<Variance, ImageRoots<D>>;
   D d;
   Variance variance;
   AdjointTarget<D> target;

@@ -180,7 +180,7 @@ template <bool kNonneg, class D>
 struct ReluTurn {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
-  static constexpr bool kUnitOnly = true, kFused = true;
+  static constexpr bool kUnitOnly = true, kFused = false;
   D d;
   Affine<D> affine;  // without an addend
   ReluAdjoint<kNonneg, Bends::kSums, true, D> adjoint;
@@ -226,7 +226,7 @@ template <bool kNonneg, class D>
 struct ReluEnd {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
-  static constexpr bool kUnitOnly = false, kFused = true;
+  static constexpr bool kUnitOnly = false, kFused = false;
   D d;
   Affine<D> affine;  // without an addend
   ReluAdjoint<kNonneg, Bends::kSums, true, D> adjoint;

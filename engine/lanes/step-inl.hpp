@@ -169,7 +169,7 @@ template <class D>
 struct StoreAffine {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
-  static constexpr bool kUnitOnly = false, kFused = true;
+  static constexpr bool kUnitOnly = false, kFused = false;
   D d;
   Affine<D> affine;
   T* output;
