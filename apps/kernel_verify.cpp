@@ -94,7 +94,7 @@ int report(const VerifyArguments& arguments, const std::vector<Finding>& finding
   if (!arguments.quiet) {
     for (const Finding& finding : findings) {
       fmt::print("{:<9} {}{}{}\n", finding.check, finding.passed ? "ok" : "FAILED",
-                 finding.detail.empty() ? "" : ": ", finding.detail);
+                 finding.detail.empty() ? "" : ": ", for_terminal(finding.detail));
     }
   }
   auto worst = std::find_if(findings.begin(), findings.end(), damaged);

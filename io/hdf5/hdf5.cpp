@@ -284,6 +284,10 @@ std::vector<std::string> Dataset::read_strings(Index max_count) const {
     fail(d.path, d.name, "holds " + d.type.name() + " values; short strings expected");
   if (d.num_elements > max_count)
     fail(d.path, d.name, "holds more than " + std::to_string(max_count) + " strings");
+  constexpr std::size_t kMaxBytes = std::size_t{64} << 20;
+  if (static_cast<std::size_t>(d.num_elements) >
+      kMaxBytes / std::max<std::size_t>(1, d.type.size_bytes))
+    fail(d.path, d.name, "holds more than 64 MiB of strings");
   const Handle type(H5Dget_type(d.dataset.id()), H5Tclose);
   auto strings = hdf5::read_strings(
       type.id(), d.space.id(), static_cast<std::size_t>(d.num_elements),
