@@ -222,6 +222,18 @@ std::uint64_t Dataset::stored_bytes() const {
   return H5Dget_storage_size(impl_->dataset.id());
 }
 
+std::size_t Dataset::unpack_bytes() const {
+  const auto lock = library_lock();
+  const Handle creation(H5Dget_create_plist(impl_->dataset.id()), H5Pclose);
+  const int num_filters = H5Pget_nfilters(creation.id());
+  if (H5Pget_layout(creation.id()) != H5D_CHUNKED || num_filters < 1) return 0;
+  std::vector<hsize_t> chunk(impl_->shape.size());
+  H5Pget_chunk(creation.id(), static_cast<int>(chunk.size()), chunk.data());
+  std::size_t bytes = impl_->type.size_bytes;
+  for (const hsize_t extent : chunk) bytes *= extent;  // at most 1 GiB, see storage.hpp
+  return bytes * (static_cast<std::size_t>(num_filters) + 1);
+}
+
 void Dataset::Impl::read(std::span<const Range> ranges, hid_t memory_type, void* values,
                          std::size_t num_values) const {
   if (ranges.size() != shape.size())

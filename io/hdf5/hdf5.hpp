@@ -50,6 +50,9 @@ class Dataset {
   /// Bytes of the file that hold the elements: less than their size when compressed or when parts
   /// were never written.
   std::uint64_t stored_bytes() const;
+  /// What the library holds to read one element: a compressed chunk, packed and unpacked (once more
+  /// for every other filter). 0 for other layouts.
+  std::size_t unpack_bytes() const;
 
   /// The hyperslab `ranges` (one per axis), row-major, converted to double. Requires a numeric type
   /// and ranges within the shape (DataError otherwise); values.size() = product of the sizes.

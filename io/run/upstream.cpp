@@ -82,6 +82,8 @@ void Hdf5Upstream::read(Range rows, Range columns, std::span<double> values) {
   read_finite(impl_->dataset, rows, columns, values);
 }
 
+std::size_t Hdf5Upstream::working_bytes() const { return impl_->dataset.unpack_bytes(); }
+
 std::string Hdf5Upstream::check_and_hash() {
   ContentHasher hasher;
   check_and_add(impl_->dataset, hasher);
@@ -131,6 +133,13 @@ void FactorUpstream::read(Range rows, Range columns, std::span<double> values) {
       values[out++] = sum;
     }
   }
+}
+
+std::size_t FactorUpstream::working_bytes(Index tile_size) const {
+  const Impl& d = *impl_;
+  const Index held = std::min(tile_size, d.u.shape()[0]) + std::min(tile_size, d.v.shape()[0]);
+  const auto row_bytes = static_cast<std::size_t>(d.rank) * sizeof(double);
+  return static_cast<std::size_t>(held) * row_bytes + d.u.unpack_bytes() + d.v.unpack_bytes();
 }
 
 std::string FactorUpstream::check_and_hash() {
