@@ -103,6 +103,8 @@ void open_upstream(const GradArguments& arguments, Job& job) {
     const SourceSpec array = parse_array(arguments.upstream);
     auto upstream = std::make_unique<MatrixUpstream>(array.path, array.dataset, job.num_rows(),
                                                      job.num_columns());
+    charge(job, arguments.compute, upstream->working_bytes(),
+           fmt::format("the compressed chunks of {}", arguments.upstream));
     job.spec.upstream = arguments.upstream;
     job.spec.upstream_hash = upstream->check_and_hash();
     job.upstream = std::move(upstream);
@@ -111,6 +113,9 @@ void open_upstream(const GradArguments& arguments, Job& job) {
     const SourceSpec v = parse_array(arguments.upstream_factors[1]);
     auto upstream = std::make_unique<FactorUpstream>(u.path, u.dataset, v.path, v.dataset,
                                                      job.num_rows(), job.num_columns());
+    charge(job, arguments.compute, upstream->working_bytes(job.spec.plan.tile_size),
+           fmt::format("the rows of {} and {}; a smaller --tile needs less",
+                       arguments.upstream_factors[0], arguments.upstream_factors[1]));
     job.spec.upstream = arguments.upstream_factors[0] + " " + arguments.upstream_factors[1];
     job.spec.upstream_hash = upstream->check_and_hash();
     job.upstream = std::move(upstream);

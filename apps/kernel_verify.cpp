@@ -99,7 +99,7 @@ int report(const VerifyArguments& arguments, const std::vector<Finding>& finding
   if (!arguments.quiet) {
     for (const Finding& finding : findings) {
       print(stdout, fmt::format("{:<9} {}{}{}\n", finding.check, finding.passed ? "ok" : "FAILED",
-                                finding.detail.empty() ? "" : ": ", finding.detail));
+                                finding.detail.empty() ? "" : ": ", for_terminal(finding.detail)));
     }
   }
   auto worst = std::find_if(findings.begin(), findings.end(), damaged);

@@ -27,15 +27,31 @@ constexpr std::string_view kEnvironmentHelp =
     "                         one that all processors have for all jobs of an array.\n";
 
 void print_error(std::string_view name, std::string_view message) {
-  std::string line(message);
-  std::replace(line.begin(), line.end(), '\n', ' ');
   std::fflush(stdout);
-  print(stderr, fmt::format("{}: {}\n", name, line));
+  print(stderr, fmt::format("{}: {}\n", name, for_terminal(message)));
 }
 
 int report_bug(std::string_view name, const std::exception& error) {
   print_error(name, fmt::format("a bug, please report it: {}", error.what()));
   return kExitBug;
+}
+
+/// Bytes of the first character of `text`; 0 when it is no UTF-8, a control character (C0, DEL, C1)
+/// or turns the direction of the text around it (U+202A … U+202E, U+2066 … U+2069).
+std::size_t harmless_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned first = byte(0);
+  if (first < 0x80) return first >= 0x20 && first != 0x7f ? 1 : 0;
+  const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || text.size() < length) return 0;
+  unsigned code = first & (0x7fu >> length);
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0u) != 0x80) return 0;
+    code = (code << 6) | (byte(i) & 0x3fu);
+  }
+  const bool overlong = (length == 3 && code < 0x800) || (length == 4 && code < 0x10000);
+  const bool turns = (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+  return overlong || turns || code < 0xa0 || (code >= 0xd800 && code < 0xe000) ? 0 : length;
 }
 
 std::string quoted(std::string_view argument) {
@@ -66,6 +82,22 @@ void describe(CLI::App& app, std::string_view examples) {
                        "Print the version");
   app.get_formatter()->column_width(34);
   app.footer(fmt::format("\nExamples:\n{}\n{}\n{}", examples, exit_code_help(), kEnvironmentHelp));
+}
+
+std::string for_terminal(std::string_view text) {
+  std::string shown;
+  while (!text.empty()) {
+    const std::size_t length = harmless_length(text);
+    if (length > 0) {
+      shown += text.substr(0, length);
+    } else if (text.front() == '\n') {
+      shown += ' ';
+    } else {
+      shown += fmt::format("\\x{:02x}", static_cast<unsigned char>(text.front()));
+    }
+    text.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  return shown;
 }
 
 bool parse(CLI::App& app, int argc, char** argv) {

@@ -18,6 +18,10 @@ void describe(CLI::App& app, std::string_view examples);
 /// command is done. Throws Error(kUsage) for arguments that do not fit.
 bool parse(CLI::App& app, int argc, char** argv);
 
+/// Text that may come from a file, for a terminal: control characters, bytes that are no UTF-8 and
+/// marks that turn the direction of writing become \xNN, line ends become spaces.
+std::string for_terminal(std::string_view text);
+
 /// Calls `body` and returns its exit code. An exception becomes one line `NAME: …` on stderr and
 /// the code of its kind; one that nobody planned becomes 70.
 int run_command(std::string_view name, int argc, char** argv, int (*body)(int, char**));

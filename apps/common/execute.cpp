@@ -122,11 +122,7 @@ Range tiles_of(const TilePlan& plan, const std::optional<Shard>& shard) {
 }
 
 Index num_pairs(const TilePlan& plan, Range tiles) {
-  Index pairs = 0;
-  for (Index t = tiles.start; t < tiles.stop; ++t) {
-    pairs += plan.num_pairs(plan.tiles[static_cast<std::size_t>(t)]);
-  }
-  return pairs;
+  return plan.tiles.pairs_before(tiles.stop) - plan.tiles.pairs_before(tiles.start);
 }
 
 }  // namespace gramtile::apps

@@ -10,6 +10,7 @@
 
 #include "apps/common/checked_source.hpp"
 #include "apps/common/command.hpp"
+#include "apps/common/execute.hpp"
 #include "apps/common/memory.hpp"
 #include "apps/common/units.hpp"
 #include "engine/core/errors.hpp"
@@ -25,6 +26,13 @@ namespace {
 // a gradient is summed tile by tile.
 constexpr int kThreadsForTileSize = 8;
 constexpr std::size_t kMemoryForTileSize = std::size_t{2} << 30;
+
+// What a run keeps for each of its tiles: hash, record, the lists of what is to do (measured: 60).
+constexpr std::size_t kBytesPerTile = 80;
+
+std::size_t bytes_of_lists(const Job& job, const ComputeArguments& arguments) {
+  return static_cast<std::size_t>(tiles_of(job.spec.plan, arguments.shard).size()) * kBytesPerTile;
+}
 
 Index size_of(const Inputs& inputs, Index set) {
   return inputs.sets[static_cast<std::size_t>(set)].data->num_examples();
@@ -141,16 +149,34 @@ Job plan_job(Inputs inputs, const JobRequest& request, const ComputeArguments& a
   }
   const Index tile_size = choose_tile_size(arguments, job, matrices);
   spec.plan = plan_tiles(std::move(matrices), tile_size);
+  charge(job, arguments, bytes_of_lists(job, arguments),
+         fmt::format("the lists of {} tiles; a larger --tile makes fewer",
+                     format_count(tiles_of(job.spec.plan, arguments.shard).size())));
   describe_network(job);
   describe_sets(job);
   return job;
+}
+
+void charge(Job& job, const ComputeArguments& arguments, std::size_t bytes,
+            const std::string& what) {
+  job.charged_bytes += bytes;
+  const std::size_t engine = share_memory(arguments.memory_bytes).engine_bytes;
+  if (job.charged_bytes <= engine / 2) {
+    job.options.memory_bytes = engine - job.charged_bytes;
+    return;
+  }
+  const auto fits = [&](std::size_t engine_bytes) { return job.charged_bytes <= engine_bytes / 2; };
+  throw Error(
+      ErrorKind::kUsage,
+      fmt::format("--memory {} is too little: at least {} are needed for {}",
+                  format_bytes(arguments.memory_bytes), format_bytes(least_memory(fits)), what));
 }
 
 void check_memory(const Job& job, const ComputeArguments& arguments) {
   const ComputeRequest request = job.compute_request();
   const auto fits = [&](std::size_t engine_bytes) {
     ComputeOptions options = job.options;
-    options.memory_bytes = engine_bytes;
+    options.memory_bytes = engine_bytes - std::min(engine_bytes, job.charged_bytes);
     try {
       plan_memory(request, options);
       return true;
@@ -158,7 +184,7 @@ void check_memory(const Job& job, const ComputeArguments& arguments) {
       return false;
     }
   };
-  if (fits(job.options.memory_bytes)) return;
+  if (fits(share_memory(arguments.memory_bytes).engine_bytes)) return;
   const Index tile = job.spec.plan.tile_size;
   throw Error(
       ErrorKind::kUsage,

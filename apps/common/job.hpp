@@ -38,6 +38,7 @@ struct Job {
   std::unique_ptr<UpstreamSource> upstream;  ///< kernel-grad only
   RunSpec spec;
   ComputeOptions options;
+  std::size_t charged_bytes = 0;  ///< of --memory, by charge()
 
   Index num_rows() const { return spec.plan.matrices.front().num_rows; }
   Index num_columns() const { return spec.plan.matrices.front().num_columns; }
@@ -47,6 +48,11 @@ struct Job {
 
 /// Plans the tiles and fills the spec, but for the hashes.
 Job plan_job(Inputs inputs, const JobRequest& request, const ComputeArguments& arguments);
+
+/// Takes `bytes` for `what` ("rows of rank 30000") out of the engine's part of --memory; throws
+/// Error(kUsage), naming the least --memory that would do, when all charges take more than half.
+void charge(Job& job, const ComputeArguments& arguments, std::size_t bytes,
+            const std::string& what);
 
 /// Throws Error(kUsage), naming the least --memory that would do, when the job's tiles do not fit.
 void check_memory(const Job& job, const ComputeArguments& arguments);

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -63,46 +65,56 @@ class Checks {
   std::vector<Finding> findings_;
 };
 
-// K(x, x) of every example of every set, as far as the file has it; kUnknown elsewhere.
-using Diagonals = std::vector<std::vector<double>>;
-
-Diagonals read_diagonals(const RunReader& reader) {
-  const RunSpec& spec = reader.spec();
-  Diagonals diagonals;
-  for (const ExampleSet& set : spec.sets) {
-    diagonals.emplace_back(static_cast<std::size_t>(set.num_examples), kUnknown);
-  }
-  std::vector<double> values;
-  for (const Index t : reader.tiles()) {
-    const Tile& tile = spec.plan.tiles[static_cast<std::size_t>(t)];
-    const MatrixKind kind = matrix_of(spec.plan, tile).kind;
-    const bool symmetric = kind == MatrixKind::kSymmetric && tile.on_diagonal();
-    if (!symmetric && kind != MatrixKind::kDiagonal) continue;
-    values.resize(num_entries(tile));
-    reader.read_kernel(t, values);
-    const auto set =
-        static_cast<std::size_t>(spec.axes[static_cast<std::size_t>(tile.matrix)].rows);
-    const Index step = symmetric ? tile.columns.size() + 1 : 1;
-    for (Index i = 0; i < tile.rows.size(); ++i) {
-      diagonals[set][static_cast<std::size_t>(tile.rows.start + i)] =
-          values[static_cast<std::size_t>(i * step)];
+// K(x, x) of every example of every set, as far as the file has it: by set and block, so that a
+// share of a large matrix takes memory for its own blocks alone.
+class Diagonals {
+ public:
+  explicit Diagonals(const RunReader& reader) : by_block_(reader.spec().sets.size()) {
+    const RunSpec& spec = reader.spec();
+    std::vector<double> values;
+    for (const Index t : reader.tiles()) {
+      const Tile tile = spec.plan.tiles[static_cast<std::size_t>(t)];
+      const MatrixKind kind = matrix_of(spec.plan, tile).kind;
+      const bool symmetric = kind == MatrixKind::kSymmetric && tile.on_diagonal();
+      if (!symmetric && kind != MatrixKind::kDiagonal) continue;
+      values.resize(num_entries(tile));
+      reader.read_kernel(t, values);
+      const Index set = spec.axes[static_cast<std::size_t>(tile.matrix)].rows;
+      std::vector<double>& block = by_block_[static_cast<std::size_t>(set)][tile.block_row];
+      const Index step = symmetric ? tile.columns.size() + 1 : 1;
+      block.clear();
+      for (Index i = 0; i < tile.rows.size(); ++i)
+        block.push_back(values[static_cast<std::size_t>(i * step)]);
     }
   }
-  return diagonals;
+
+  // Of the examples of one block; empty where unknown.
+  std::span<const double> of(Index set, Index block) const {
+    const auto& blocks = by_block_[static_cast<std::size_t>(set)];
+    const auto found = blocks.find(block);
+    return found == blocks.end() ? std::span<const double>() : std::span(found->second);
+  }
+
+ private:
+  std::vector<std::map<Index, std::vector<double>>> by_block_;
+};
+
+double entry_or_unknown(std::span<const double> diagonal, Index i) {
+  return diagonal.empty() ? kUnknown : diagonal[static_cast<std::size_t>(i)];
 }
 
 class FileCheck {
  public:
   explicit FileCheck(const RunReader& reader)
       : reader_(reader), spec_(reader.spec()), kernel_tolerance_(promise(spec_).kernel) {
-    if (spec_.with_kernel) diagonals_ = read_diagonals(reader);
+    if (spec_.with_kernel) diagonals_.emplace(reader);
   }
 
   std::vector<Finding> run(const std::function<void(const Tile&)>& on_tile) {
     check_metadata();
     check_complete();
     for (const Index t : reader_.tiles()) {
-      const Tile& tile = spec_.plan.tiles[static_cast<std::size_t>(t)];
+      const Tile tile = spec_.plan.tiles[static_cast<std::size_t>(t)];
       check_stored(tile);
       if (spec_.with_kernel) check_kernel(tile);
       if (spec_.derivative == Derivative::kJacobian) check_jacobian(tile);
@@ -151,9 +163,9 @@ class FileCheck {
   void check_kernel(const Tile& tile) {
     const MatrixKind kind = matrix_of(spec_.plan, tile).kind;
     const MatrixAxes& axes = spec_.axes[static_cast<std::size_t>(tile.matrix)];
-    const auto& row_diagonal = diagonals_[static_cast<std::size_t>(axes.rows)];
-    const auto& column_diagonal =
-        diagonals_[static_cast<std::size_t>(kind == MatrixKind::kCross ? axes.columns : axes.rows)];
+    const auto row_diagonal = diagonals_->of(axes.rows, tile.block_row);
+    const auto column_diagonal =
+        diagonals_->of(kind == MatrixKind::kCross ? axes.columns : axes.rows, tile.block_column);
     values_.resize(num_entries(tile));
     reader_.read_kernel(tile.index, values_);
     checks_.begin("finite");
@@ -161,7 +173,7 @@ class FileCheck {
     checks_.begin("bound");
     std::size_t at = 0;
     for (Index i = 0; i < tile.rows.size(); ++i) {
-      const double kii = row_diagonal[static_cast<std::size_t>(tile.rows.start + i)];
+      const double kii = entry_or_unknown(row_diagonal, i);
       for (Index j = 0; j < tile.columns.size(); ++j) {
         const double value = values_[at++];
         if (!std::isfinite(value)) {
@@ -169,8 +181,7 @@ class FileCheck {
         } else if (kind == MatrixKind::kDiagonal) {
           check_variance(tile, i, value);
         } else {
-          check_entry(tile, i, j, value, kii,
-                      column_diagonal[static_cast<std::size_t>(tile.columns.start + j)]);
+          check_entry(tile, i, j, value, kii, entry_or_unknown(column_diagonal, j));
         }
       }
     }
@@ -229,7 +240,7 @@ class FileCheck {
   const RunReader& reader_;
   const RunSpec& spec_;
   double kernel_tolerance_;
-  Diagonals diagonals_;
+  std::optional<Diagonals> diagonals_;
   std::vector<double> values_;
   Checks checks_;
 };

@@ -47,7 +47,7 @@ double relative(double difference, double scale) {
 }
 
 struct Entry {
-  const Tile* tile = nullptr;
+  Tile tile;
   Index row = 0, column = 0;  // within the tile
 };
 
@@ -65,7 +65,7 @@ class SampleCheck {
     std::mt19937_64 random(1);
     for (Index s = 0; s < num_samples; ++s) {
       const Entry entry = draw(random);
-      if (!has_data(*entry.tile)) continue;
+      if (!has_data(entry.tile)) continue;
       if (spec_.with_kernel) kernel_worst.add(kernel_difference(entry), place(entry));
       if (jacobian) jacobian_worst.add(jacobian_difference(entry), "d" + place(entry));
     }
@@ -91,9 +91,9 @@ class SampleCheck {
     const Index t =
         reader_
             .tiles()[static_cast<std::size_t>(below(static_cast<Index>(reader_.tiles().size())))];
-    const Tile& tile = spec_.plan.tiles[static_cast<std::size_t>(t)];
+    const Tile tile = spec_.plan.tiles[static_cast<std::size_t>(t)];
     const Index row = below(tile.rows.size());
-    return {.tile = &tile, .row = row, .column = below(tile.columns.size())};
+    return {.tile = tile, .row = row, .column = below(tile.columns.size())};
   }
 
   Index row_set(const Tile& tile) const {
@@ -126,7 +126,7 @@ class SampleCheck {
   };
 
   Images images_of(const Entry& entry) const {
-    const Tile& tile = *entry.tile;
+    const Tile& tile = entry.tile;
     const MatrixKind kind = matrix_of(tile).kind;
     const Index row = tile.rows.start + entry.row;
     const Index column = kind == MatrixKind::kDiagonal ? row : tile.columns.start + entry.column;
@@ -136,7 +136,7 @@ class SampleCheck {
   }
 
   std::size_t position(const Entry& entry) const {
-    return static_cast<std::size_t>(entry.row * entry.tile->columns.size() + entry.column);
+    return static_cast<std::size_t>(entry.row * entry.tile.columns.size() + entry.column);
   }
 
   // |K − reference| / sqrt(K_ii·K_jj)
@@ -147,8 +147,8 @@ class SampleCheck {
     const double kyy = reference::kernel_diagonal(program, images.y);
     const double expected =
         images.on_diagonal ? kxx : reference::kernel(program, images.x, images.y);
-    values_.resize(static_cast<std::size_t>(entry.tile->rows.size() * entry.tile->columns.size()));
-    reader_.read_kernel(entry.tile->index, values_);
+    values_.resize(static_cast<std::size_t>(entry.tile.rows.size() * entry.tile.columns.size()));
+    reader_.read_kernel(entry.tile.index, values_);
     const double scale = std::sqrt(kxx) * std::sqrt(kyy);
     return relative(std::abs(values_[position(entry)] - expected), scale);
   }
@@ -161,10 +161,9 @@ class SampleCheck {
     const reference::KernelGradient expected =
         images.on_diagonal ? reference::kernel_diagonal_gradient(inputs_.program, images.x)
                            : reference::kernel_gradient(inputs_.program, images.x, images.y);
-    const auto area =
-        static_cast<std::size_t>(entry.tile->rows.size() * entry.tile->columns.size());
+    const auto area = static_cast<std::size_t>(entry.tile.rows.size() * entry.tile.columns.size());
     values_.resize(area * expected.gradient.size());
-    reader_.read_jacobian(entry.tile->index, values_);
+    reader_.read_jacobian(entry.tile.index, values_);
     std::vector<double> sensitivities;
     std::vector<std::vector<double>> variance_gradients;  // of x and of y
     double largest = 0;
@@ -195,7 +194,7 @@ class SampleCheck {
   }
 
   std::string place(const Entry& entry) const {
-    const Tile& tile = *entry.tile;
+    const Tile& tile = entry.tile;
     return fmt::format("{}[{}, {}]", matrix_of(tile).name, tile.rows.start + entry.row,
                        tile.columns.start + entry.column);
   }

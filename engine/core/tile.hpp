@@ -2,6 +2,7 @@
 // every tile of a run in its fixed order.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -35,12 +36,61 @@ struct Tile {
   bool on_diagonal() const { return block_row == block_column; }  ///< kSymmetric only
 };
 
+/// All tiles of some matrices, in their order, as a formula: a plan of ten million tiles takes no
+/// more memory than one of ten. Tiles are values, made when they are asked for.
+class TileList {
+ public:
+  TileList() = default;
+  TileList(const std::vector<MatrixSpec>& matrices, Index tile_size);
+
+  std::size_t size() const { return static_cast<std::size_t>(num_tiles_); }
+  bool empty() const { return num_tiles_ == 0; }
+  /// Requires index < size().
+  Tile operator[](std::size_t index) const;
+  /// Tiles of one matrix.
+  Range of_matrix(Index matrix) const;
+  /// Pairs of the tiles before `index`; index = size() gives those of all.
+  Index pairs_before(Index index) const;
+
+  class Iterator {
+   public:
+    Iterator(const TileList* list, std::size_t at) : list_(list), at_(at) {}
+    Tile operator*() const { return (*list_)[at_]; }
+    Iterator& operator++() {
+      ++at_;
+      return *this;
+    }
+    bool operator==(const Iterator&) const = default;
+
+   private:
+    const TileList* list_;
+    std::size_t at_;
+  };
+  Iterator begin() const { return {this, 0}; }
+  Iterator end() const { return {this, size()}; }
+
+ private:
+  /// One matrix, in tiles.
+  struct Grid {
+    MatrixKind kind = MatrixKind::kSymmetric;
+    Index num_rows = 0, num_columns = 0;      ///< entries
+    Index block_rows = 0, block_columns = 0;  ///< blocks
+    Index first_tile = 0, first_pair = 0;     ///< of all before
+  };
+  const Grid& grid_of(Index tile) const;
+  Tile tile_at(const Grid& grid, Index block_row, Index block_column) const;
+
+  Index tile_size_ = 1;
+  std::vector<Grid> grids_;
+  Index num_tiles_ = 0, num_pairs_ = 0;
+};
+
 /// All tiles of a run. The order of `tiles` is part of the file format (journal, shards,
 /// tile_gradient): it depends on the matrices and the tile size alone.
 struct TilePlan {
   Index tile_size = 0;  ///< edge of a full tile, for every matrix
   std::vector<MatrixSpec> matrices;
-  std::vector<Tile> tiles;
+  TileList tiles;
 
   /// Pairs that have to be computed for one tile (half of a diagonal tile, all of any other).
   Index num_pairs(const Tile& tile) const;

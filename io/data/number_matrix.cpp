@@ -40,6 +40,7 @@ class Hdf5Matrix : public NumberMatrix {
   const std::string& name() const override { return name_; }
   Index num_rows() const override { return dataset_.shape()[0]; }
   Index num_columns() const override { return dataset_.shape()[1]; }
+  std::size_t unpack_bytes() const override { return dataset_.unpack_bytes(); }
   void read(Range rows, Range columns, std::span<double> values) override {
     dataset_.read(std::array{rows, columns}, values);
   }

@@ -1,6 +1,7 @@
 // A matrix of numbers in a file (∂L/∂K, its factors), read part by part: HDF5, .npy or .npz.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <span>
 #include <string>
@@ -17,6 +18,9 @@ class NumberMatrix {
   virtual const std::string& name() const = 0;
   virtual Index num_rows() const = 0;
   virtual Index num_columns() const = 0;
+
+  /// Memory that reading takes beside the numbers: of compressed chunks, which are unpacked whole.
+  virtual std::size_t unpack_bytes() const { return 0; }
 
   /// The part [rows, columns], row-major. Numbers of any type, as they are.
   virtual void read(Range rows, Range columns, std::span<double> values) = 0;

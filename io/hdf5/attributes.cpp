@@ -19,6 +19,12 @@ std::optional<OpenAttribute> open_attribute(hid_t object, const char* name) {
   open.space = Handle(H5Aget_space(open.attribute.id()), H5Sclose);
   const hssize_t count = H5Sget_simple_extent_npoints(open.space.id());
   if (count < 0 || count > kMaxElements) return std::nullopt;
+  // A count from a file sizes nothing that the file could not hold.
+  const Handle file(H5Iget_file_id(object), H5Fclose);
+  hsize_t file_bytes = 0;
+  if (H5Fget_filesize(file.id(), &file_bytes) < 0 ||
+      H5Aget_storage_size(open.attribute.id()) > file_bytes)
+    return std::nullopt;
   open.count = static_cast<std::size_t>(count);
   return open;
 }

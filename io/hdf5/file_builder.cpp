@@ -3,6 +3,7 @@
 #include <hdf5_hl.h>
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -80,8 +81,9 @@ std::uint64_t library_version() {
 
 // --- FileImage ----------------------------------------------------------------------------------
 
-FileImage::FileImage(std::unique_ptr<SparseBytes> bytes, std::vector<RawData> reserved)
-    : bytes_(std::move(bytes)), reserved_(std::move(reserved)) {
+FileImage::FileImage(std::unique_ptr<SparseBytes> bytes, std::vector<RawData> reserved,
+                     std::vector<GeneratedData> generated)
+    : bytes_(std::move(bytes)), reserved_(std::move(reserved)), generated_(std::move(generated)) {
   std::ranges::sort(reserved_, {}, &RawData::offset);
 }
 
@@ -93,6 +95,18 @@ std::uint64_t FileImage::size_bytes() const { return bytes_->size_bytes; }
 
 void FileImage::read(std::uint64_t offset, std::span<std::byte> bytes) const {
   bytes_->read(offset, bytes);
+  const std::uint64_t end = offset + bytes.size();
+  for (const GeneratedData& data : generated_) {
+    const std::uint64_t first = std::max(offset, data.offset);
+    const std::uint64_t last = std::min(end, data.offset + data.num_bytes);
+    for (std::uint64_t at = first; at < last;) {
+      const std::uint64_t begin = (at - data.offset) % 8;  // of the value's bytes
+      const auto n = static_cast<std::size_t>(std::min(8 - begin, last - at));
+      const Index value = data.value_of(static_cast<Index>((at - data.offset) / 8));
+      std::memcpy(&bytes[at - offset], reinterpret_cast<const char*>(&value) + begin, n);
+      at += n;
+    }
+  }
 }
 
 // --- FileBuilder --------------------------------------------------------------------------------
@@ -101,6 +115,7 @@ struct FileBuilder::Impl {
   std::unique_ptr<SparseBytes> bytes = std::make_unique<SparseBytes>();
   Handle file;
   std::vector<RawData> reserved;
+  std::vector<GeneratedData> generated;
 
   Impl();
   ~Impl();
@@ -270,6 +285,18 @@ void FileBuilder::add_int64(const std::string& name, const std::vector<Index>& s
   impl_->add(name, H5T_STD_I64LE, H5T_NATIVE_INT64, shape, values.data());
 }
 
+void FileBuilder::generate_int64(const std::string& name, const std::vector<Index>& shape,
+                                 std::function<Index(Index)> value_of) {
+  const auto lock = library_lock();
+  const Handle creation = frozen_creation();
+  const Handle dataset = impl_->create(name, H5T_STD_I64LE, shape, creation.id());
+  GeneratedData data{.value_of = std::move(value_of)};
+  data.offset = H5Dget_offset(dataset.id());
+  data.num_bytes = H5Dget_storage_size(dataset.id());
+  if (data.offset == HADDR_UNDEF || data.num_bytes == 0) fail(name, "was not allocated");
+  impl_->generated.push_back(std::move(data));
+}
+
 void FileBuilder::add_float64(const std::string& name, const std::vector<Index>& shape,
                               std::span<const double> values) {
   const auto lock = library_lock();
@@ -341,7 +368,7 @@ FileImage FileBuilder::finish() {
   const auto lock = library_lock();
   if (H5Fflush(impl_->file.id(), H5F_SCOPE_GLOBAL) < 0) fail(kImageName, "cannot be written");
   impl_->file = Handle();
-  return {std::move(impl_->bytes), std::move(impl_->reserved)};
+  return {std::move(impl_->bytes), std::move(impl_->reserved), std::move(impl_->generated)};
 }
 
 }  // namespace gramtile::hdf5

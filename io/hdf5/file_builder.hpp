@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -36,11 +37,18 @@ struct RawData {
   std::uint64_t num_bytes = 0;  ///< all chunks
 };
 
+/// int64 values that are a formula of their position, and where they lie in the file.
+struct GeneratedData {
+  std::uint64_t offset = 0, num_bytes = 0;
+  std::function<Index(Index)> value_of;
+};
+
 /// A finished file in memory. The raw data of reserved datasets is a hole, to be filled by the
 /// owner.
 class FileImage {
  public:
-  FileImage(std::unique_ptr<SparseBytes> bytes, std::vector<RawData> reserved);
+  FileImage(std::unique_ptr<SparseBytes> bytes, std::vector<RawData> reserved,
+            std::vector<GeneratedData> generated);
   ~FileImage();
   FileImage(FileImage&&) noexcept;
   FileImage& operator=(FileImage&&) noexcept;
@@ -54,6 +62,7 @@ class FileImage {
  private:
   std::unique_ptr<SparseBytes> bytes_;
   std::vector<RawData> reserved_;
+  std::vector<GeneratedData> generated_;
 };
 
 /// Builds one file. Throws Error(kOther) when the library refuses, naming the object.
@@ -74,6 +83,10 @@ class FileBuilder {
 
   void add_int64(const std::string& name, const std::vector<Index>& shape,
                  std::span<const std::int64_t> values);
+  /// The same, of values that are a formula: value_of(i) of element i, row-major. Nothing of them
+  /// is kept.
+  void generate_int64(const std::string& name, const std::vector<Index>& shape,
+                      std::function<Index(Index)> value_of);
   void add_float64(const std::string& name, const std::vector<Index>& shape,
                    std::span<const double> values);
   /// One axis of strings of equal length, zero-padded UTF-8: what every reader understands.

@@ -248,6 +248,18 @@ std::optional<UnwrittenChunks> Dataset::unwritten(Range rows) const {
   return found.first ? std::optional(found) : std::nullopt;
 }
 
+std::size_t Dataset::unpack_bytes() const {
+  const auto lock = library_lock();
+  const Handle creation(H5Dget_create_plist(impl_->dataset.id()), H5Pclose);
+  const int num_filters = H5Pget_nfilters(creation.id());
+  if (H5Pget_layout(creation.id()) != H5D_CHUNKED || num_filters < 1) return 0;
+  std::vector<hsize_t> chunk(impl_->shape.size());
+  H5Pget_chunk(creation.id(), static_cast<int>(chunk.size()), chunk.data());
+  std::size_t bytes = impl_->type.size_bytes;
+  for (const hsize_t extent : chunk) bytes *= extent;  // at most 1 GiB, see storage.hpp
+  return bytes * (static_cast<std::size_t>(num_filters) + 1);
+}
+
 void Dataset::Impl::read(std::span<const Range> ranges, hid_t memory_type, void* values,
                          std::size_t num_values) const {
   if (ranges.size() != shape.size())
@@ -310,6 +322,10 @@ std::vector<std::string> Dataset::read_strings(Index max_count) const {
     fail(d.path, d.name, "holds " + d.type.name() + " values; short strings expected");
   if (d.num_elements > max_count)
     fail(d.path, d.name, "holds more than " + std::to_string(max_count) + " strings");
+  constexpr std::size_t kMaxBytes = std::size_t{64} << 20;
+  if (static_cast<std::size_t>(d.num_elements) >
+      kMaxBytes / std::max<std::size_t>(1, d.type.size_bytes))
+    fail(d.path, d.name, "holds more than 64 MiB of strings");
   const Handle type(H5Dget_type(d.dataset.id()), H5Tclose);
   auto strings = hdf5::read_strings(
       type.id(), d.space.id(), static_cast<std::size_t>(d.num_elements),

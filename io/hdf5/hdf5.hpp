@@ -56,6 +56,9 @@ class Dataset {
   /// Bytes of the file that hold the elements: less than their size when compressed or when parts
   /// were never written.
   std::uint64_t stored_bytes() const;
+  /// What the library holds to read one element: a compressed chunk, packed and unpacked (once more
+  /// for every other filter). 0 for other layouts.
+  std::size_t unpack_bytes() const;
 
   /// Chunks that were never written, when there are some among those of `rows` of the first axis.
   /// Of a dataset with more than 8192 chunks, all are meant.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 
 #include "engine/core/errors.hpp"
 #include "io/run/content_hash.hpp"
@@ -29,6 +30,21 @@ RunReader open_share(const std::string& path) {
   }
 }
 
+/// "missing: share 1/4, 3/4": names ten of them and counts the rest.
+std::string missing_shares(const std::map<Index, const RunReader*>& present, Index count) {
+  constexpr Index kNamed = 10;
+  const Index num_missing = count - static_cast<Index>(present.size());
+  std::string text = "missing: share ";
+  Index named = 0;
+  for (Index i = 0; named < std::min(kNamed, num_missing); ++i) {
+    if (present.contains(i)) continue;
+    text += fmt::format("{}{}/{}", named == 0 ? "" : ", ", i, count);
+    ++named;
+  }
+  if (num_missing > named) text += fmt::format(" and {} more", num_missing - named);
+  return text;
+}
+
 /// All shares of one run, by index.
 std::vector<RunReader> open_shares(const std::vector<std::string>& paths) {
   if (paths.empty()) throw Error(ErrorKind::kUsage, "no shares given");
@@ -36,7 +52,7 @@ std::vector<RunReader> open_shares(const std::vector<std::string>& paths) {
   for (const std::string& path : paths) shares.push_back(open_share(path));
   const RunReader& first = shares.front();
   const Index count = first.shard()->count;
-  std::vector<const RunReader*> by_index(static_cast<std::size_t>(count), nullptr);
+  std::map<Index, const RunReader*> by_index;
   for (const RunReader& share : shares) {
     const auto expected = facts_of(first.spec()), found = facts_of(share.spec());
     const std::string changed = differences(expected, found);
@@ -46,18 +62,13 @@ std::vector<RunReader> open_shares(const std::vector<std::string>& paths) {
     if (share.shard()->count != count)
       refuse(fmt::format("{}: is one of {} shares, {} is one of {}", share.path(),
                          share.shard()->count, first.path(), count));
-    const RunReader*& place = by_index[static_cast<std::size_t>(share.shard()->index)];
+    const RunReader*& place = by_index[share.shard()->index];
     if (place != nullptr)
       refuse(fmt::format("{} and {} overlap: both are share {}/{}", place->path(), share.path(),
                          share.shard()->index, count));
     place = &share;
   }
-  std::string missing;
-  for (Index i = 0; i < count; ++i) {
-    if (by_index[static_cast<std::size_t>(i)] == nullptr)
-      missing += fmt::format("{}{}/{}", missing.empty() ? "" : ", ", i, count);
-  }
-  if (!missing.empty()) refuse("missing: share " + missing);
+  if (static_cast<Index>(by_index.size()) < count) refuse(missing_shares(by_index, count));
   std::ranges::sort(shares, {}, [](const RunReader& share) { return share.shard()->index; });
   return shares;
 }
@@ -101,8 +112,7 @@ class MergeProgress {
 
   MergeProgress(const TilePlan& plan, const std::vector<Index>& tiles_to_do, const Report& report)
       : plan_(plan), report_(report) {
-    for (const Tile& tile : plan.tiles) total_ += plan.num_pairs(tile);
-    done_ = total_;
+    total_ = done_ = plan.num_pairs();
     for (const Index t : tiles_to_do) done_ -= pairs_of(t);
     if (report_) report_(done_, total_);
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <set>
 
 #include "engine/core/errors.hpp"
 #include "io/hdf5/hdf5.hpp"
@@ -20,6 +21,8 @@ Index whole_number(const std::vector<double>& values, std::size_t i) {
 
 std::optional<Shard> read_shard(const hdf5::File& file) {
   const auto values = file.number_attribute("shard");
+  if (file.string_attribute("format") != (values ? "gramtile share" : "gramtile run"))
+    throw DataError(file.path(), "attributes `format` and `shard` disagree");
   if (!values) return std::nullopt;
   const bool valid = values->size() == 2 && (*values)[0] >= 0 && (*values)[0] < (*values)[1] &&
                      (*values)[1] <= 1e9;
@@ -57,6 +60,8 @@ RunSpec read_spec(const hdf5::File& file, bool sealed) {
     const std::string name = set.name + "_labels";
     if (!file.has_dataset(name)) continue;
     const hdf5::Dataset labels = file.dataset(name);
+    if (labels.shape() != std::vector<Index>{set.num_examples})
+      throw DataError(file.path(), "`" + name + "` does not have one entry per example");
     const Range all{0, set.num_examples};
     set.labels.resize(static_cast<std::size_t>(set.num_examples));
     labels.read(std::span(&all, 1), set.labels);
@@ -82,15 +87,55 @@ std::string text_of(std::uint64_t library_version) {
          std::to_string(library_version & 0xffff);
 }
 
-/// An image like that of this file. A description that no file can have is the file's fault. A
-/// whole file holds an axis of 8 bytes per example, which bounds what is built here.
-hdf5::FileImage image_like(const hdf5::File& file, const RunSpec& spec, std::optional<Shard> shard,
-                           std::uint64_t file_bytes) {
+/// Refuses counts that this file is too small for, before they size anything: a whole file holds 8
+/// bytes for each example and all its chunks, any file 56 bytes for each of its tiles.
+void check_counts(const hdf5::File& file, const RunSpec& spec, std::optional<Shard> shard,
+                  std::uint64_t file_bytes) {
+  const auto refuse = [&](Index count, const std::string& what) {
+    throw DataError(file.path(), "is too small for its " + std::to_string(count) + " " + what);
+  };
+  constexpr std::uint64_t kBytesPerTile = 56;  // tile, tiles, tile_matrix, tile_hash
+  const Range tiles = tiles_of(spec.plan, shard);
+  if (static_cast<std::uint64_t>(tiles.size()) > file_bytes / kBytesPerTile)
+    refuse(tiles.size(), "tiles");
   for (const ExampleSet& set : spec.sets) {
     if (!shard && static_cast<std::uint64_t>(set.num_examples) > file_bytes / 8)
-      throw DataError(file.path(), "is too small for its " + std::to_string(set.num_examples) +
-                                       " examples of " + set.name);
+      refuse(set.num_examples, "examples of " + set.name);
   }
+  const auto planes = static_cast<double>((spec.with_kernel ? 1 : 0) + num_jacobians(spec));
+  for (std::size_t m = 0; m < spec.plan.matrices.size(); ++m) {
+    const Range all = spec.plan.tiles.of_matrix(static_cast<Index>(m));
+    if (std::max(all.start, tiles.start) >= std::min(all.stop, tiles.stop)) continue;
+    const ChunkShape chunk = chunk_shape(spec.plan, static_cast<Index>(m));
+    const double bytes = static_cast<double>(chunk.rows) * static_cast<double>(chunk.columns) *
+                         planes * static_cast<double>(size_in_bytes(spec.data_type));
+    if (bytes > static_cast<double>(file_bytes))
+      refuse(spec.plan.tile_size, "examples in a tile of " + spec.plan.matrices[m].name);
+  }
+}
+
+/// A share holds nothing but its tiles: a whole file that calls itself an empty share would pass
+/// with nothing checked.
+void check_datasets(const hdf5::File& file, const RunSpec& spec, Shard shard,
+                    const std::vector<hdf5::RawData>& places) {
+  std::set<std::string> known;
+  for (const hdf5::RawData& place : places) known.insert(place.dataset);
+  if (tiles_of(spec.plan, shard).size() > 0)
+    known.insert({"tile", "tiles", "tile_matrix", "tile_bound"});
+  for (const ExampleSet& set : spec.sets)
+    if (!set.labels.empty()) known.insert(set.name + "_labels");
+  for (const std::string& name : file.dataset_names()) {
+    if (known.contains(name)) continue;
+    throw DataError(file.path(), "holds `" + name + "`, which share " +
+                                     std::to_string(shard.index) + "/" +
+                                     std::to_string(shard.count) + " of its run does not have");
+  }
+}
+
+/// An image like that of this file. A description that no file can have is the file's fault.
+hdf5::FileImage image_like(const hdf5::File& file, const RunSpec& spec, std::optional<Shard> shard,
+                           std::uint64_t file_bytes) {
+  check_counts(file, spec, shard, file_bytes);
   try {
     return build_image(spec, shard);
   } catch (const Error& error) {
@@ -104,6 +149,7 @@ hdf5::FileImage image_like(const hdf5::File& file, const RunSpec& spec, std::opt
 std::vector<hdf5::RawData> read_places(const hdf5::File& file, const RunSpec& spec,
                                        std::optional<Shard> shard, std::uint64_t file_bytes) {
   std::vector<hdf5::RawData> places = image_like(file, spec, shard, file_bytes).reserved();
+  if (shard) check_datasets(file, spec, *shard, places);
   for (hdf5::RawData& place : places) {
     if (place.dataset == kSealName) continue;  // files of version 1 have none
     const hdf5::Dataset dataset = file.dataset(place.dataset);
@@ -121,12 +167,12 @@ std::vector<hdf5::RawData> read_places(const hdf5::File& file, const RunSpec& sp
   return places;
 }
 
-std::vector<std::int64_t> read_integers(const hdf5::Dataset& dataset) {
-  std::vector<Range> all;
-  for (const Index extent : dataset.shape()) all.push_back({0, extent});
-  std::vector<std::int64_t> values(static_cast<std::size_t>(dataset.num_elements()));
-  dataset.read(all, values);
-  return values;
+bool read_complete(const hdf5::File& file) {
+  const hdf5::Dataset dataset = file.dataset(kCompleteName);
+  if (!dataset.shape().empty()) throw DataError(file.path(), "`complete` is no scalar");
+  std::uint64_t mark = 0;
+  dataset.read({}, std::span(&mark, 1));
+  return mark == 1;
 }
 
 void to_doubles(DataType type, std::span<const std::byte> bytes, std::span<double> values) {
@@ -164,14 +210,13 @@ struct RunReader::Impl {
             read_places(hdf5, spec, shard, static_cast<std::uint64_t>(file.status().size_bytes))),
         tiles(static_cast<std::size_t>(map.tiles().size())) {
     std::iota(tiles.begin(), tiles.end(), map.tiles().start);
-    const std::vector<std::int64_t> mark = read_integers(hdf5.dataset(kCompleteName));
-    complete = mark.size() == 1 && mark[0] == 1;
+    complete = read_complete(hdf5);
     if (tiles.empty()) return;
     hashes = read_hashes(hdf5.dataset(kTileHashName));
   }
 
   std::vector<std::uint64_t> read_hashes(const hdf5::Dataset& dataset) const {
-    if (dataset.num_elements() != static_cast<Index>(tiles.size()))
+    if (dataset.shape() != std::vector<Index>{static_cast<Index>(tiles.size())})
       throw DataError(hdf5.path(), "`tile_hash` does not have one entry per tile");
     std::vector<std::uint64_t> values(tiles.size());
     const Range all{0, static_cast<Index>(tiles.size())};
@@ -186,7 +231,7 @@ struct RunReader::Impl {
   /// Entries of chunk number `plane` of a packed tile, as double.
   void read_plane(Index tile, std::size_t plane, std::span<const std::byte> packed,
                   std::span<double> values) const {
-    const Tile& t = map.tile(tile);
+    const Tile t = map.tile(tile);
     const ChunkShape chunk = chunk_shape(spec.plan, t.matrix);
     const std::size_t element = size_in_bytes(spec.data_type);
     const std::size_t chunk_bytes = chunk.num_entries() * element;

@@ -71,11 +71,13 @@ class MatrixUpstream final : public UpstreamSource {
  public:
   /// Throws DataError when it is not [num_rows, num_columns] of numbers.
   MatrixUpstream(const std::string& file, const std::string& dataset, Index num_rows,
-               Index num_columns);
+                 Index num_columns);
   ~MatrixUpstream() override;
 
   /// Throws DataError naming the first index whose value is not finite.
   void read(Range rows, Range columns, std::span<double> values) override;
+  /// What reading takes beside the tile [bytes]: a compressed chunk is unpacked whole.
+  std::size_t working_bytes() const;
   /// Reads everything once: refuses values that are not finite before hours of work, and gives the
   /// hash for RunSpec::upstream_hash.
   std::string check_and_hash();
@@ -95,6 +97,9 @@ class FactorUpstream final : public UpstreamSource {
 
   /// Reads the rows of U and V that it needs; throws DataError for values that are not finite.
   void read(Range rows, Range columns, std::span<double> values) override;
+  /// What reading tiles of `tile_size` takes beside the tile [bytes]: the rows of both factors that
+  /// a tile needs are held, and compressed chunks unpacked whole.
+  std::size_t working_bytes(Index tile_size) const;
   /// Reads both once, like MatrixUpstream's.
   std::string check_and_hash();
 

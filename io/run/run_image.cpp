@@ -1,6 +1,7 @@
 #include "io/run/run_image.hpp"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 #include <set>
 
@@ -32,9 +33,12 @@ class Axes {
     const ExampleSet& set = spec_.sets[static_cast<std::size_t>(set_index)];
     const std::string name = second ? set.name + "_2" : set.name;
     if (!made_.insert(name).second) return name;
-    std::vector<std::int64_t> positions;
-    for (Index i = 0; i < set.num_examples; ++i) positions.push_back(set.position(i));
-    file_.add_int64(name, {set.num_examples}, positions);
+    if (set.positions.empty()) {
+      file_.generate_int64(name, {set.num_examples},
+                           [first = set.first](Index i) { return first + i; });
+    } else {
+      file_.add_int64(name, {set.num_examples}, set.positions);
+    }
     file_.make_scale(name);
     return name;
   }
@@ -114,9 +118,12 @@ void reserve_matrices(FileBuilder& file, const RunSpec& spec, Axes& axes) {
 
 /// One dataset per matrix, as many chunks as the share has tiles of it.
 void reserve_share(FileBuilder& file, const RunSpec& spec, Range tiles) {
-  std::vector<Index> counts(spec.plan.matrices.size(), 0);
-  for (Index t = tiles.start; t < tiles.stop; ++t)
-    ++counts[static_cast<std::size_t>(spec.plan.tiles[static_cast<std::size_t>(t)].matrix)];
+  std::vector<Index> counts;
+  for (std::size_t m = 0; m < spec.plan.matrices.size(); ++m) {
+    const Range all = spec.plan.tiles.of_matrix(static_cast<Index>(m));
+    counts.push_back(
+        std::max(Index{0}, std::min(all.stop, tiles.stop) - std::max(all.start, tiles.start)));
+  }
   for (std::size_t m = 0; m < counts.size(); ++m) {
     if (counts[m] == 0) continue;
     const ChunkShape c = chunk_shape(spec.plan, static_cast<Index>(m));
@@ -137,23 +144,24 @@ void reserve_share(FileBuilder& file, const RunSpec& spec, Range tiles) {
 /// `tile` (position in the plan), `tiles` [n, 4], `tile_matrix` [n], `tile_hash` [n].
 void add_tile_list(FileBuilder& file, const RunSpec& spec, Range tiles) {
   if (tiles.size() == 0) return;
-  std::vector<std::int64_t> positions, bounds, matrices;
-  for (Index t = tiles.start; t < tiles.stop; ++t) {
-    const Tile& tile = spec.plan.tiles[static_cast<std::size_t>(t)];
-    positions.push_back(t);
-    matrices.push_back(tile.matrix);
-    bounds.insert(bounds.end(),
-                  {tile.rows.start, tile.rows.stop, tile.columns.start, tile.columns.stop});
-  }
-  file.add_int64("tile", {tiles.size()}, positions);
+  const auto tile_at = [all = spec.plan.tiles, tiles](Index position) {
+    return all[static_cast<std::size_t>(tiles.start + position)];
+  };
+  file.generate_int64("tile", {tiles.size()}, [tiles](Index i) { return tiles.start + i; });
   file.make_scale("tile");
   const std::vector<std::string> bound_names{"row_start", "row_stop", "column_start",
                                              "column_stop"};
   add_counting_scale(file, "tile_bound", bound_names.size());
   file.set_attribute("", "tile_bound_names", bound_names);
-  file.add_int64("tiles", {tiles.size(), 4}, bounds);
+  file.generate_int64("tiles", {tiles.size(), 4}, [tile_at](Index i) {
+    const Tile tile = tile_at(i / 4);
+    const std::array<Index, 4> bounds{tile.rows.start, tile.rows.stop, tile.columns.start,
+                                      tile.columns.stop};
+    return bounds[static_cast<std::size_t>(i % 4)];
+  });
   file.name_axes("tiles", {"tile", "tile_bound"});
-  file.add_int64("tile_matrix", {tiles.size()}, matrices);
+  file.generate_int64("tile_matrix", {tiles.size()},
+                      [tile_at](Index i) { return tile_at(i).matrix; });
   file.name_axes("tile_matrix", {"tile"});
   file.reserve_uint64(kTileHashName, {tiles.size()});
   file.name_axes(kTileHashName, {"tile"});

@@ -34,10 +34,11 @@ Derivative derivative_of(const std::string& name) {
   throw std::invalid_argument("derivative '" + name + "'");
 }
 
+constexpr Index kMaxCount = Index{1} << 40;
+
 Index positive(const Json& value) {
   const auto number = value.get<Index>();
-  constexpr Index kLimit = Index{1} << 40;
-  if (number < 1 || number > kLimit)
+  if (number < 1 || number > kMaxCount)
     throw std::invalid_argument("a count of " + std::to_string(number));
   return number;
 }
@@ -58,7 +59,14 @@ void check(const RunSpec& spec) {
         (matrix.kind == MatrixKind::kDiagonal ? matrix.num_columns == 1
                                               : matrix.num_columns == extent(axes.columns));
     if (!fits) throw std::invalid_argument("shape of matrix " + matrix.name);
+    if (matrix.kind == MatrixKind::kSymmetric && axes.rows != axes.columns)
+      throw std::invalid_argument("symmetric matrix " + matrix.name + " of two sets");
   }
+  if (spec.axes.empty()) throw std::invalid_argument("no matrices");
+  if (!spec.with_kernel && spec.derivative == Derivative::kNone)
+    throw std::invalid_argument("nothing that was computed");
+  if (spec.derivative != Derivative::kNone && spec.parameter_names.empty())
+    throw std::invalid_argument("a derivative without parameters");
   if (spec.parameter_names.size() != spec.parameter_values.size())
     throw std::invalid_argument("parameters");
 }
@@ -82,11 +90,15 @@ RunSpec parse(const std::string& text) {
   }
   const Index tile_size = positive(json.at("tile_size"));
   constexpr auto kMaxTiles = static_cast<double>(kMaxRunTiles);
-  double num_tiles = 0;
+  constexpr double kMaxPairs = 1e18;
+  double num_tiles = 0, num_pairs = 0;
   for (const MatrixSpec& m : matrices) {
     num_tiles += (static_cast<double>(m.num_rows) / static_cast<double>(tile_size) + 1) *
                  (static_cast<double>(m.num_columns) / static_cast<double>(tile_size) + 1);
   }
+  for (const MatrixSpec& m : matrices)
+    num_pairs += static_cast<double>(m.num_rows) * static_cast<double>(m.num_columns);
+  if (num_pairs > kMaxPairs) throw std::invalid_argument("more pairs than a run may have");
   if (num_tiles > kMaxTiles) throw std::invalid_argument("more tiles than a run may have");
   spec.plan = plan_tiles(std::move(matrices), tile_size);
   for (const Json& entry : json.at("sets")) {
@@ -97,6 +109,7 @@ RunSpec parse(const std::string& text) {
     set.num_examples = positive(entry.at("num_examples"));
     set.first = entry.at("first").get<Index>();
     set.scattered = entry.value("scattered", false);
+    if (set.first < 0 || set.first > kMaxCount) throw std::invalid_argument("range of " + set.name);
     spec.sets.push_back(std::move(set));
   }
   spec.data_type = json.at("data_type").get<std::string>() == "float32" ? DataType::kFloat32

@@ -36,11 +36,9 @@ TileMap::TileMap(const RunSpec& spec, std::optional<Shard> shard, std::vector<hd
       is_share_(shard.has_value()),
       tiles_(tiles_of(spec.plan, shard)),
       raw_(std::move(raw)),
-      first_tile_(spec.plan.matrices.size(), -1) {
-  for (Index t = tiles_.start; t < tiles_.stop; ++t) {
-    Index& first = first_tile_[static_cast<std::size_t>(tile(t).matrix)];
-    if (first < 0) first = t;
-  }
+      first_tile_(spec.plan.matrices.size()) {
+  for (std::size_t m = 0; m < first_tile_.size(); ++m)
+    first_tile_[m] = std::max(tiles_.start, spec.plan.tiles.of_matrix(static_cast<Index>(m)).start);
 }
 
 const hdf5::RawData& TileMap::raw(const std::string& dataset) const {
@@ -56,7 +54,7 @@ std::uint64_t TileMap::chunk_offset(const std::string& dataset, Index chunk) con
 }
 
 std::vector<Piece> TileMap::pieces(Index index) const {
-  const Tile& t = tile(index);
+  const Tile t = tile(index);
   const MatrixSpec& matrix = spec_->plan.matrices[static_cast<std::size_t>(t.matrix)];
   const ChunkShape chunk = chunk_shape(spec_->plan, t.matrix);
   const std::size_t chunk_bytes = chunk.num_entries() * size_in_bytes(spec_->data_type);

@@ -64,7 +64,7 @@ class TileMap {
   TileMap(const RunSpec& spec, std::optional<Shard> shard, std::vector<hdf5::RawData> raw);
 
   Range tiles() const { return tiles_; }
-  const Tile& tile(Index index) const { return spec_->plan.tiles[static_cast<std::size_t>(index)]; }
+  Tile tile(Index index) const { return spec_->plan.tiles[static_cast<std::size_t>(index)]; }
   std::vector<Piece> pieces(Index tile) const;
 
   /// Places of what is written when a run is finished.

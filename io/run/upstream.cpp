@@ -66,6 +66,8 @@ void MatrixUpstream::read(Range rows, Range columns, std::span<double> values) {
   read_finite(*matrix_, rows, columns, values);
 }
 
+std::size_t MatrixUpstream::working_bytes() const { return matrix_->unpack_bytes(); }
+
 std::string MatrixUpstream::check_and_hash() {
   ContentHasher hasher;
   check_and_add(*matrix_, hasher);
@@ -115,6 +117,13 @@ void FactorUpstream::read(Range rows, Range columns, std::span<double> values) {
       values[out++] = sum;
     }
   }
+}
+
+std::size_t FactorUpstream::working_bytes(Index tile_size) const {
+  const Impl& d = *impl_;
+  const Index held = std::min(tile_size, d.u->num_rows()) + std::min(tile_size, d.v->num_rows());
+  const auto row_bytes = static_cast<std::size_t>(d.rank) * sizeof(double);
+  return static_cast<std::size_t>(held) * row_bytes + d.u->unpack_bytes() + d.v->unpack_bytes();
 }
 
 std::string FactorUpstream::check_and_hash() {

@@ -111,7 +111,7 @@ double fake_entry(const RunSpec& spec, Index matrix, Index plane, Index row, Ind
 }
 
 void deliver(const RunSpec& spec, Index index, TileSink& sink) {
-  const Tile& tile = spec.plan.tiles[static_cast<std::size_t>(index)];
+  const Tile tile = spec.plan.tiles[static_cast<std::size_t>(index)];
   const bool single = spec.data_type == DataType::kFloat32;
   const auto num_parameters = static_cast<Index>(spec.parameter_names.size());
   const auto values = [&](Index first, Index count) {

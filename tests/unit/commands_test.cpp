@@ -1,6 +1,7 @@
 // The commands' shared part: quantities, exit codes, shards, progress, the way a command ends.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -15,6 +16,24 @@
 
 namespace gramtile::apps {
 namespace {
+
+TEST_CASE("nothing from a file reaches the terminal as anything but visible characters") {
+  CHECK(for_terminal("Kxx × 3: plain, ∂L/∂θ, 漢字, 😀") == "Kxx × 3: plain, ∂L/∂θ, 漢字, 😀");
+  CHECK(for_terminal("a\x1b]0;title\x07\x1b[2J") == "a\\x1b]0;title\\x07\\x1b[2J");
+  CHECK(for_terminal("two\nlines\r\x7f") == "two lines\\x0d\\x7f");
+  CHECK(for_terminal("\xc2\x9b"
+                     "2J") == "\\xc2\\x9b2J");  // C1
+  CHECK(for_terminal("\xe2\x80\xae"
+                     "txt.exe") == "\\xe2\\x80\\xaetxt.exe");  // right to left
+  CHECK(for_terminal("\xff\xc3") == "\\xff\\xc3");             // no UTF-8
+  CHECK(for_terminal("\xe0\x80\x9b") == "\\xe0\\x80\\x9b");    // overlong
+  // No byte below space and no C1 comes through, whatever stands around it.
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string shown = for_terminal(std::string("é") + static_cast<char>(byte) + "z");
+    CAPTURE(byte);
+    CHECK(std::ranges::none_of(shown, [](char c) { return (c >= 0 && c < 0x20) || c == 0x7f; }));
+  }
+}
 
 TEST_CASE("memory sizes are read in binary and decimal units") {
   CHECK(parse_bytes("4096") == 4096);

@@ -160,7 +160,7 @@ TEST_CASE("a reader gives back spec, hashes and tiles") {
   for (const Index tile : reader.tiles()) {
     CHECK(reader.stored_hash(tile) == reader.actual_hash(tile));
     CHECK(reader.mirror_matches(tile));
-    const Tile& t = spec.plan.tiles[static_cast<std::size_t>(tile)];
+    const Tile t = spec.plan.tiles[static_cast<std::size_t>(tile)];
     std::vector<double> values(static_cast<std::size_t>(t.rows.size() * t.columns.size()));
     reader.read_kernel(tile, values);
     CHECK(values.back() == static_cast<double>(static_cast<float>(fake_entry(
@@ -172,7 +172,7 @@ TEST_CASE("a tile with an entry that is not finite is refused with its place") {
   const TemporaryFolder folder;
   RunSpec spec = kernel_spec();
   RunWriter writer(folder.file("K.h5"), spec);
-  const Tile& tile = spec.plan.tiles[1];  // rows 0:8, columns 8:16
+  const Tile tile = spec.plan.tiles[1];  // rows 0:8, columns 8:16
   std::vector<float> values(64, 1.0F);
   values[2 * 8 + 3] = std::numeric_limits<float>::infinity();
   TileResult result;

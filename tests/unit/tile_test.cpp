@@ -99,6 +99,58 @@ TEST_CASE("tiles are visited in panels of 8 × 8 blocks") {
   CHECK(blocks(plan)[52] == std::pair<Index, Index>{8, 8});
 }
 
+// The definition: panels of 8 × 8 blocks row by row, blocks row by row inside.
+std::vector<std::pair<Index, Index>> blocks_by_walking(const MatrixSpec& spec, Index tile_size) {
+  const Index rows = (spec.num_rows + tile_size - 1) / tile_size;
+  const Index columns = (spec.num_columns + tile_size - 1) / tile_size;
+  const bool symmetric = spec.kind == MatrixKind::kSymmetric;
+  std::vector<std::pair<Index, Index>> result;
+  for (Index i = 0; i < rows; i += 8) {
+    for (Index j = symmetric ? i : 0; j < columns; j += 8) {
+      for (Index r = i; r < std::min(i + 8, rows); ++r) {
+        for (Index c = symmetric ? std::max(r, j) : j; c < std::min(j + 8, columns); ++c)
+          result.push_back({r, c});
+      }
+    }
+  }
+  return result;
+}
+
+TEST_CASE("the formula of a plan gives the tiles and pairs that walking through it gives") {
+  for (const Index n : {1, 7, 8, 9, 16, 17, 24, 25, 63, 64, 65, 100}) {
+    for (const Index tile_size : {1, 2, 3, 8}) {
+      const std::vector<MatrixSpec> matrices{symmetric(n), cross(13, n), cross(n, 20), diagonal(n)};
+      const TilePlan plan = plan_tiles(matrices, tile_size);
+      std::vector<std::pair<Index, Index>> expected;
+      for (std::size_t m = 0; m < matrices.size(); ++m) {
+        const auto of_matrix = blocks_by_walking(matrices[m], tile_size);
+        const auto before = static_cast<Index>(expected.size());
+        expected.insert(expected.end(), of_matrix.begin(), of_matrix.end());
+        CHECK(plan.tiles.of_matrix(static_cast<Index>(m)) ==
+              Range{before, static_cast<Index>(expected.size())});
+      }
+      CHECK(blocks(plan) == expected);
+      Index pairs = 0, wrong = 0;
+      for (const Tile& tile : plan.tiles) {
+        wrong += plan.tiles.pairs_before(tile.index) == pairs ? 0 : 1;
+        pairs += plan.num_pairs(tile);
+      }
+      CHECK(wrong == 0);
+      CHECK(plan.num_pairs() == pairs);
+    }
+  }
+}
+
+TEST_CASE("a plan of 5e11 tiles takes no memory and finds its last tile") {
+  const TilePlan plan = plan_tiles({symmetric(1'000'000)}, 1);
+  REQUIRE(plan.tiles.size() == 500'000'500'000);
+  const Tile last = plan.tiles[plan.tiles.size() - 1];
+  CHECK(last.rows == Range{999'999, 1'000'000});
+  CHECK(last.columns == last.rows);
+  CHECK(plan.tiles.pairs_before(last.index) == 500'000'499'999);
+  CHECK(shard_of(plan, 999, 1000).stop == 500'000'500'000);
+}
+
 TEST_CASE("shards follow one another, cover the plan and are balanced to a tile") {
   for (const Index n : {1, 9, 50, 170}) {
     const TilePlan plan = plan_tiles({symmetric(n), cross(20, n), diagonal(20)}, 8);
