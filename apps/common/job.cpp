@@ -27,7 +27,7 @@ namespace {
 constexpr int kThreadsForTileSize = 8;
 constexpr std::size_t kMemoryForTileSize = std::size_t{2} << 30;
 
-// What a run keeps for each of its tiles: hash, record, the lists of what is to do (measured: 60).
+// What a run keeps for each of its tiles: hash, record, the lists of what is to do (an estimate).
 constexpr std::size_t kBytesPerTile = 80;
 
 std::size_t bytes_of_lists(const Job& job, const ComputeArguments& arguments) {
