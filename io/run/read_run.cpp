@@ -122,8 +122,10 @@ void check_datasets(const hdf5::File& file, const RunSpec& spec, Shard shard,
   for (const hdf5::RawData& place : places) known.insert(place.dataset);
   if (tiles_of(spec.plan, shard).size() > 0)
     known.insert({"tile", "tiles", "tile_matrix", "tile_bound"});
-  for (const ExampleSet& set : spec.sets)
+  for (const ExampleSet& set : spec.sets) {
     if (!set.labels.empty()) known.insert(set.name + "_labels");
+    if (set.scattered) known.insert(set.name + "_positions");
+  }
   for (const std::string& name : file.dataset_names()) {
     if (known.contains(name)) continue;
     throw DataError(file.path(), "holds `" + name + "`, which share " +

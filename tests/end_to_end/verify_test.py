@@ -118,7 +118,7 @@ class VerifyTest(CommandTest):
                              "--with-kernel", "--dtype", dtype, "--out", "k.h5", "--overwrite", "--quiet")
             self.run_command(*verify)
             with h5py.File(self.dir / "k.h5") as f:
-                names, right = list(f["parameters"].asstr()), f["dKxx"][...]
+                names, right = list(f.attrs["parameter_names"]), f["dKxx"][...]
             wrong = right.copy()
             wrong[names.index("conv2.var_weight")] *= 1 + 1e-4
             self.change("dKxx", slice(None), wrong)
