@@ -148,6 +148,13 @@ std::uint64_t mapped_bytes() {
   return pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
+/// `mapped`: what the process had mapped before the fork [bytes].
+void limit_memory([[maybe_unused]] std::uint64_t mapped) {
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they map terabytes
+  if (mapped > 0) limit(RLIMIT_AS, mapped + kMemoryBytes);
+#endif
+}
+
 [[noreturn]] void run_child(const char* path, std::uint64_t cpu_seconds, std::uint64_t mapped,
                             int answer) {
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGXCPU, SIGSEGV, SIGBUS, SIGABRT})
@@ -158,9 +165,7 @@ std::uint64_t mapped_bytes() {
   forget_library_lock();
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_CPU, cpu_seconds);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they map terabytes
-  if (mapped > 0) limit(RLIMIT_AS, mapped + kMemoryBytes);
-#endif
+  limit_memory(mapped);
   const Verdict verdict = walk(path);
   const ssize_t written = ::write(answer, &verdict, 1);
   ::_exit(written == 1 ? 0 : 1);
