@@ -215,7 +215,7 @@ class ReversePairStep {
 template <class D>
 void RunGradient(D d, const ReverseSteps& program, const GradientOperands<hn::TFromD<D>>& o) {
   const Index n = static_cast<Index>(hn::Lanes(d)), stride = program.forward.slot_stride * n;
-  PoisonMaps(d, program.forward, o.adjoints, program.num_adjoints);
+  PoisonAdjoints(d, program, o.adjoints);
   hn::Store(hn::Load(d, o.seeds), d, o.adjoints + program.seed_adjoint * stride);
   const auto add = [&](Index i, const RawSums<D>& sums) HWY_ATTR {
     double* raw = o.raw + i * kNumRaw;

@@ -91,8 +91,8 @@ class ForwardCheck {
       i += applies ? 2 : 1;
     }
     if (mode_.num_left == 0) {
-      const MapShape one{1, 1};
-      slots_.read(program_.output_slot, one, all_rows(one), all_columns(one),
+      const MapShape& map = program_.steps.back().output;
+      slots_.read(program_.output_slot, map, all_rows(map), all_columns(map),
                   owner_of(program_.output_value));
     }
   }
@@ -232,8 +232,8 @@ class ReverseCheck {
 
   void run() {
     forward_.run();
-    const MapShape one{1, 1};
-    adjoints_.write(reverse_.seed_adjoint, one, all_rows(one), all_columns(one),
+    const MapShape& map = tape_.steps.back().output;  // one pixel, but for tests of parts
+    adjoints_.write(reverse_.seed_adjoint, map, all_rows(map), all_columns(map),
                     complete(tape_.output_value));
     for (Index i = 0; i < static_cast<Index>(reverse_.steps.size()); ++i) {
       const bool ends = gradient_ && step(i).ends;

@@ -34,6 +34,18 @@ HWY_INLINE void PoisonMaps(D d, const LaneSteps& program, hn::TFromD<D>* maps, I
   if constexpr (kPoisons) FillWithNan(d, maps, num_maps * program.slot_stride);
 }
 
+// All adjoint maps but that of the output, whose caller has set it where it is more than one pixel
+// (tests of parts; of a network it is one, and set next).
+template <class D>
+HWY_INLINE void PoisonAdjoints(D d, const ReverseSteps& program, hn::TFromD<D>* adjoints) {
+  const LaneSteps& forward = program.forward;
+  const bool all = forward.steps[forward.num_steps - 1].output.num_pixels() == 1;
+  const Index stride = forward.slot_stride * static_cast<Index>(hn::Lanes(d));
+  for (Index slot = 0; slot < program.num_adjoints; ++slot) {
+    if (all || slot != program.seed_adjoint) PoisonMaps(d, forward, adjoints + slot * stride, 1);
+  }
+}
+
 // Sums along x that a loop finds there [vectors].
 struct LiveSums {
   Index offset = 0, extent = 0;
