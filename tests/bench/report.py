@@ -3,7 +3,7 @@
 
 Every figure is the median of at least 5 turns or runs in which what is compared alternates, but for
 runs of minutes, which happen once. With --update the tables also replace those between the marks of
-docs/performance.md.
+docs/performance.md and docs/decisions/forward_pass.md.
 """
 
 import argparse
@@ -22,7 +22,11 @@ LONG_SECTIONS = ["build", "memory", "forum"]
 NETWORKS = ["convnet-gp", "residual-cnn-gp", "resnet32-gp", "resnet32-gp-cifar10"]
 OPERATIONS = ["window3", "window7", "relu", "window3_relu", "window7_relu"]
 TYPES = ["float32", "float64"]
-DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "performance.md"
+DOCS = pathlib.Path(__file__).parents[2] / "docs"
+
+
+def document_of(section):
+    return DOCS / ("decisions/forward_pass.md" if section == "operations" else "performance.md")
 
 
 class Bench:
@@ -65,11 +69,12 @@ class Text:
 
     def replace_in_document(self, section):
         """Replaces what stands between `<!-- run.sh SECTION -->` and `<!-- end -->`."""
-        before, mark, rest = DOCUMENT.read_text().partition(f"<!-- run.sh {section} -->\n")
+        document = document_of(section)
+        before, mark, rest = document.read_text().partition(f"<!-- run.sh {section} -->\n")
         _, end, after = rest.partition("<!-- end -->\n")
         if not mark or not end:
-            sys.exit(f"{DOCUMENT}: no marks for {section}")
-        DOCUMENT.write_text(before + mark + "\n".join(self.lines) + "\n" + end + after)
+            sys.exit(f"{document}: no marks for {section}")
+        document.write_text(before + mark + "\n".join(self.lines) + "\n" + end + after)
 
 
 def number(value, digits=3):
@@ -131,36 +136,23 @@ def say_whole_runs(text, rows, runs):
 
 
 def say_networks(text, bench):
-    header = ["network", "type", "threads", "pairs/s", "peak GFLOP/s", "pairs/s per GFLOP/s",
-              "useful operations per slot", "float64 / float32", "2 threads / 1", "the same of the peak",
-              "gradient / forward", "jacobian / forward"]
+    header = ["network", "type", "pairs/s", "peak GFLOP/s", "pairs/s per GFLOP/s", "useful operations per slot",
+              "2 threads / 1", "the same of the peak", "gradient / forward", "jacobian / forward"]
     rows, useful, forced = [], {}, []
     for network in NETWORKS:
-        found = bench.run(f"(tile|types|threads|gradient_cost|jacobian_cost)/{network}")
+        found = bench.run(f"(tile|threads|gradient_cost|jacobian_cost)/{network}")
         for data_type in TYPES:
             def value(kind, counter, threads=1):
-                entry = found.get(f"{kind}/{network}/{data_type}/threads:{threads}")
-                return None if entry is None else entry.get(counter)
+                return found.get(f"{kind}/{network}/{data_type}/threads:{threads}", {}).get(counter)
 
             useful[network, data_type] = value("tile", "useful_per_slot")
             forced.append((network, data_type, value("tile", "target_peak_GFLOPs"),
                            value("tile", "pairs_per_s_per_target_GFLOPs")))
-            for threads in (1, 2):
-                if value("tile", "pairs_per_s", threads) is None:
-                    continue
-                one = threads == 1
-                rows.append([
-                    network, data_type, str(threads),
-                    number(value("tile", "pairs_per_s", threads)),
-                    number(value("tile", "peak_GFLOPs", threads)),
-                    number(value("tile", "pairs_per_s_per_GFLOPs", threads)),
-                    number(value("tile", "useful_per_slot", threads)),
-                    number(value("types", "ratio") if one else None),
-                    number(value("threads", "ratio", 2) if not one else None),
-                    number(value("threads", "peak_ratio", 2) if not one else None),
-                    number(value("gradient_cost", "cost") if one else None),
-                    number(value("jacobian_cost", "cost") if one else None)])
-    text.table("Networks: one tile of 128 × 128 pairs", header, rows)
+            rows.append([network, data_type, *(number(value(*counter)) for counter in (
+                ("tile", "pairs_per_s"), ("tile", "peak_GFLOPs"), ("tile", "pairs_per_s_per_GFLOPs"),
+                ("tile", "useful_per_slot"), ("threads", "ratio", 2), ("threads", "peak_ratio", 2),
+                ("gradient_cost", "cost"), ("jacobian_cost", "cost")))])
+    text.table("Networks: one tile of 128 × 128 pairs, one thread", header, rows)
     if forced[0][2] is not None:
         text.table("The same by the peak of the instruction set in use, one thread",
               ["network", "type", "its peak GFLOP/s", "pairs/s per GFLOP/s"],
