@@ -1,7 +1,7 @@
 // The chain of variances read backwards: xx depends on the parameters on its own, through sums of
-// windows alone, and every relu of a pair adds adjoint · bend / (2 xx) to it. Used per pair for
-// jacobians (the row's and the column's chain), and per image, once a tile, for gradients. Included
-// once per target.
+// windows alone, and every relu of a pair adds adjoint · bend / (2π xx) to it
+// (docs/mathematics.md, 25). Used per pair for jacobians (the row's and the column's chain), and
+// per image, once a tile, for gradients. Included once per target.
 #if defined(GRAMTILE_LANES_CHAIN_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
 #ifdef GRAMTILE_LANES_CHAIN_INL_HPP_
 #undef GRAMTILE_LANES_CHAIN_INL_HPP_

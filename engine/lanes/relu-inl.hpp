@@ -2,7 +2,7 @@
 //
 // With r = √xx √yy, c = xy/r = cos θ, u = (1 − |c|)/2 = sin² θ/2, the haversine of the angle, and
 // f = 2·relu (the ½ is folded into the next weight):
-//   f = max(xy, 0) + (r − |xy|) · √(2u) g(2u)
+//   f = max(xy, 0) + (r − |xy|) · √(2u) g(2u)                                             (21)
 // √xx and 1/√xx come from the variance stack, so there is no division; products of the two images'
 // maps commute, so f has the same bits whichever image is the row.
 //
@@ -182,7 +182,7 @@ HWY_INLINE void TwiceReluByPolynomial(D d, const V (&xy)[N], const V (&sx)[N], c
 template <class T, bool kNonneg>
 constexpr bool kTabled = HWY_TARGET <= HWY_AVX3 && sizeof(T) == 4 && kNonneg;
 
-// f = xy + r h(c), relu_table.hpp, for 0 ≤ xy ≤ (1 + kReluTableMargin) r.
+// f = xy + r h(c) (eq. 22), relu_table.hpp, for 0 ≤ xy ≤ (1 + kReluTableMargin) r.
 template <int N, class D, class V = hn::Vec<D>>
 HWY_INLINE void TwiceReluByTable([[maybe_unused]] D d, [[maybe_unused]] const V (&xy)[N],
                                  [[maybe_unused]] const V (&sx)[N],
@@ -220,8 +220,8 @@ HWY_INLINE void TwiceRelu(D d, const V (&xy)[N], const V (&sx)[N], const V (&sy)
 }
 
 // What the backward pass needs of twice the relu, f = xy·slope + bend/π (homogeneity):
-//   slope = ∂f/∂xy = 1 − acos(c)/π,   bend = r √(1−c²) = 2π xx ∂f/∂xx = 2π yy ∂f/∂yy
-// One root serves both: with the haversine u and v = u − u², √(1−c²) = sin θ = 2√v, and
+//   slope = ∂f/∂xy = 1 − acos(c)/π,   bend = r √(1−c²) = 2π xx ∂f/∂xx = 2π yy ∂f/∂yy      (23)
+// One root serves both (24): with the haversine u and v = u − u², √(1−c²) = sin θ = 2√v, and
 // acos|c|/π = 2√v q(2u). Where xx·yy = 0: slope ½ and bend 0, the convention of
 // docs/mathematics.md.
 //

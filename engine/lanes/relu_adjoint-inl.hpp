@@ -1,5 +1,5 @@
 // Relus on the way back, as consumers of transposed window sums: in the middle, at the last relu,
-// and at the first. Included once per target. The equations stand in docs/mathematics.md.
+// and at the first. Included once per target. Equations: docs/mathematics.md, 23 to 27.
 #if defined(GRAMTILE_LANES_RELU_ADJOINT_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
 #ifdef GRAMTILE_LANES_RELU_ADJOINT_INL_HPP_
 #undef GRAMTILE_LANES_RELU_ADJOINT_INL_HPP_
