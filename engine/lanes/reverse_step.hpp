@@ -3,7 +3,7 @@
 // A step  output = weight · Σ_window source + bias + addend_weight · addend  gives, with the
 // adjoint a of its output and T the transposed window sum of a,
 //
-//   adjoint of source  weight · T          ∂weight        Σ source · T      (docs/mathematics.md, 20, 25)
+//   adjoint of source  weight · T          ∂weight        Σ source · T   (eq. 20, 25)
 //   adjoint of addend  addend_weight · a   ∂addend_weight Σ addend · a        ∂bias  Σ a
 //
 // The three sums are the step's raw derivatives; reverse_program.cpp turns them into parameters.

@@ -4,7 +4,7 @@
 // relu, twice the relu f(m) = m · slope + bend/π (relu-inl.hpp), T the adjoint of f(m) over
 // weight_i and a = weight_i · T · slope the adjoint of m, summed over pixels and pairs:
 //
-//   ∂weight_i = Σ f(m) · T = (Σ m · a + Σ weight_i · T · bend/π) / weight_i   (docs/mathematics.md, 27)
+//   ∂weight_i = Σ f(m) · T = (Σ m · a + Σ weight_i · T · bend/π) / weight_i      (eq. 27)
 //   Σ m · a   = weight_p · ∂weight_p + bias_p · ∂bias_p
 //
 // The kernels accumulate weight_i · T · bend anyway, for the chains of variances; and where the
@@ -14,7 +14,7 @@
 // With the parts of ∂weight and ∂bias that go through the variances, bends drop out (the relu is
 // homogeneous in xy, xx and yy together):
 //
-//   weight_i · ∂weight_i = weight_p · ∂weight_p + bias_p · ∂bias_p                            (28)
+//   weight_i · ∂weight_i = weight_p · ∂weight_p + bias_p · ∂bias_p                          (eq. 28)
 //
 // which is how jacobians have it, pair by pair (chain-inl.hpp).
 #pragma once
