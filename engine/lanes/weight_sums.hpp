@@ -14,7 +14,7 @@
 // With the parts of ∂weight and ∂bias that go through the variances, bends drop out (the relu is
 // homogeneous in xy, xx and yy together):
 //
-//   weight_i · ∂weight_i = weight_p · ∂weight_p + bias_p · ∂bias_p                          (eq. 28)
+//   weight_i · ∂weight_i = weight_p · ∂weight_p + bias_p · ∂bias_p      (eq. 28)
 //
 // which is how jacobians have it, pair by pair (chain-inl.hpp).
 #pragma once
