@@ -24,7 +24,8 @@ def rates(build, names, slices, slice_ms):
     with tempfile.NamedTemporaryFile(suffix=".json") as output:
         subprocess.run([program, f"--turns={slices}", f"--slice_ms={slice_ms}",
                         f"--benchmark_filter=^({names})/threads:1/", f"--benchmark_out={output.name}",
-                        "--benchmark_out_format=json"], check=True, stdout=subprocess.DEVNULL)
+                        "--benchmark_out_format=json"], check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
         found = json.loads(pathlib.Path(output.name).read_text())["benchmarks"]
     return {b["name"].split("/threads")[0]: b["pairs_per_s_per_GFLOPs"] for b in found}
 
