@@ -14,6 +14,7 @@
 #include "apps/common/streams.hpp"
 #include "apps/common/units.hpp"
 #include "engine/core/errors.hpp"
+#include "io/run/tile_map.hpp"
 
 namespace gramtile::apps {
 namespace {

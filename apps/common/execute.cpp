@@ -13,6 +13,7 @@
 #include "apps/common/units.hpp"
 #include "engine/core/errors.hpp"
 #include "io/run/run_file.hpp"
+#include "io/run/tile_map.hpp"
 
 namespace gramtile::apps {
 namespace {
@@ -114,11 +115,6 @@ std::string describe_matrices(const TilePlan& plan) {
     if (matrix.kind != MatrixKind::kDiagonal) text += fmt::format("×{}", matrix.num_columns);
   }
   return text;
-}
-
-Range tiles_of(const TilePlan& plan, const std::optional<Shard>& shard) {
-  if (shard) return shard_of(plan, shard->index, shard->count);
-  return {0, static_cast<Index>(plan.tiles.size())};
 }
 
 Index num_pairs(const TilePlan& plan, Range tiles) {

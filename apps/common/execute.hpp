@@ -20,9 +20,6 @@ std::function<void(const std::string&)> notice(const ComputeArguments& arguments
 /// "Kxx 40×40, Kt_diag 6": the matrices of a run, for people.
 std::string describe_matrices(const TilePlan& plan);
 
-/// The tiles of the run, or of its shard.
-Range tiles_of(const TilePlan& plan, const std::optional<Shard>& shard);
-
 /// Pairs of the tiles [start, stop).
 Index num_pairs(const TilePlan& plan, Range tiles);
 

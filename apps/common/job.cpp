@@ -18,6 +18,7 @@
 #include "io/run/content_hash.hpp"
 #include "io/run/journal.hpp"
 #include "io/run/read_run.hpp"
+#include "io/run/tile_map.hpp"
 
 namespace gramtile::apps {
 namespace {
