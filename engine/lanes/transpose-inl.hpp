@@ -63,41 +63,70 @@ struct AdjointRows {
   }
 };
 
-// Any geometry: input pixel x of an axis is in the windows of outputs o = (x + low −
-// i·dilation)/stride that are whole and inside. Sums along x of every output row are kept, then
-// summed along y.
+// do_it(o, x) for every output o of `size` of an axis whose windows have input x of `extent` as
+// their tap i.
+template <class Do>
+HWY_INLINE void ForTap(const WindowGeometry& g, Index i, Index size, Index extent,
+                       const Do& do_it) {
+  const Index shift = i * g.dilation - g.pad_low;
+  Index o = shift < 0 ? (-shift + g.stride - 1) / g.stride : 0;
+  for (Index x = o * g.stride + shift; o < size && x < extent; ++o, x += g.stride) do_it(o, x);
+}
+
+// The sums along x of one row of adjoints, tap by tap.
+template <class D>
+HWY_NOINLINE void TransposeAlongX(D d, const LaneStep& step, const hn::TFromD<D>* row,
+                                  hn::TFromD<D>* sums) {
+  const Index n = static_cast<Index>(hn::Lanes(d)), width = step.input.width;
+  ZeroFill(d, sums, width);
+  for (Index i = 0; i < step.geometry.kernel_size; ++i) {
+    ForTap(step.geometry, i, step.output.width, width, [&](Index o, Index x) HWY_ATTR {
+      hn::TFromD<D>* const to = sums + x * n;
+      hn::Store(hn::Add(hn::Load(d, to), hn::Load(d, row + o * n)), d, to);
+    });
+  }
+}
+
+// Columns from, …, to − 1 of input row y, summed along y; `sums` is a column of a group's buffer.
+template <class D>
+HWY_INLINE void TransposeAlongY(D d, const LaneStep& step, const hn::TFromD<D>* along_x, Index y,
+                                Index from, Index to, hn::TFromD<D>* sums) {
+  const Index n = static_cast<Index>(hn::Lanes(d)), count = to - from;
+  const WindowGeometry& g = step.geometry;
+  const auto sum_at = [&](Index x) HWY_ATTR { return sums + x * kGroupRows * n; };
+  for (Index x = 0; x < count; ++x) hn::Store(hn::Zero(d), d, sum_at(x));
+  for (Index i = 0; i < g.kernel_size && i * g.dilation <= y + g.pad_low; ++i) {
+    const Index at = y + g.pad_low - i * g.dilation, oy = at / g.stride;
+    if (at % g.stride != 0 || oy >= step.output.height) continue;
+    const hn::TFromD<D>* const row = along_x + (oy * step.input.width + from) * n;
+    for (Index x = 0; x < count; ++x) {
+      hn::Store(hn::Add(hn::Load(d, sum_at(x)), hn::Load(d, row + x * n)), d, sum_at(x));
+    }
+  }
+}
+
+// Any geometry: input pixel x of an axis is tap i of outputs o = (x + low − i·dilation)/stride that
+// are whole and inside. Sums along x of every output row are kept, then summed along y.
 template <class D>
 HWY_NOINLINE void GeneralTransposed(D d, const LaneStep& step, const WindowJob<hn::TFromD<D>>& job,
                                     const SourceHandle<D>& source,
                                     const ConsumerHandle<D>& consumer) {
-  using V = hn::Vec<D>;
   const Index n = static_cast<Index>(hn::Lanes(d));
-  const WindowGeometry& g = step.geometry;
-  const Index width = step.input.width;
-  const auto output_of = [&](Index x, Index i, Index size) -> Index {
-    const Index at = x + g.pad_low - i * g.dilation;
-    if (at < 0 || at % g.stride != 0 || at / g.stride >= size) return -1;
-    return at / g.stride;
-  };
+  const MapShape& map = step.input;
   for (Index oy = 0; oy < step.output.height; ++oy) {
     source.Copy(pixel_row(step.output, oy), step.output.width, job.rows, 1);
-    for (Index x = 0; x < width; ++x) {
-      V sum = hn::Zero(d);
-      for (Index i = 0; i < g.kernel_size && i * g.dilation <= x + g.pad_low; ++i) {
-        const Index ox = output_of(x, i, step.output.width);
-        if (ox >= 0) sum = hn::Add(sum, hn::Load(d, job.rows + ox * n));
-      }
-      hn::Store(sum, d, job.sums + (oy * width + x) * n);
-    }
+    TransposeAlongX(d, step, job.rows, job.sums + oy * map.width * n);
   }
-  HandOverMap(d, consumer, step.input, [&](Index y, Index x) HWY_ATTR {
-    V sum = hn::Zero(d);
-    for (Index i = 0; i < g.kernel_size && i * g.dilation <= y + g.pad_low; ++i) {
-      const Index oy = output_of(y, i, step.output.height);
-      if (oy >= 0) sum = hn::Add(sum, hn::Load(d, job.sums + (oy * width + x) * n));
-    }
-    return sum;
-  });
+  SumsBuffer<D> buffer;
+  for (Index y = 0; y < map.height; y += kGroupRows) {
+    const Index rows = HWY_MIN(kGroupRows, map.height - y);
+    ForColumns(0, map.width, [&](Index first, Index end) HWY_ATTR {
+      for (Index k = 0; k < rows; ++k)
+        TransposeAlongY(d, step, job.sums, y + k, first, end, buffer.sums + k * n);
+      HandOverColumns(consumer, y, rows, first, end, buffer.sums);
+    });
+    consumer.Rows(y, rows);
+  }
 }
 
 template <class D>
