@@ -28,8 +28,9 @@ namespace {
 constexpr int kThreadsForTileSize = 8;
 constexpr std::size_t kMemoryForTileSize = std::size_t{2} << 30;
 
-// What a run keeps for each of its tiles: hash, record, the lists of what is to do (an estimate).
-constexpr std::size_t kBytesPerTile = 80;
+// What a run keeps for each of its tiles: hash, record, maker, the lists of what is to do (an
+// estimate).
+constexpr std::size_t kBytesPerTile = 96;
 
 std::size_t bytes_of_lists(const Job& job, const ComputeArguments& arguments) {
   return static_cast<std::size_t>(tiles_of(job.spec.plan, arguments.shard).size()) * kBytesPerTile;
@@ -208,8 +209,8 @@ void read_inputs(Job& job) {
 
 std::string stored_command(int argc, char** argv) {
   constexpr std::array<std::string_view, 4> kWithValue{"--out", "--threads", "--memory", "--shard"};
-  constexpr std::array<std::string_view, 4> kFlags{"--resume", "--overwrite", "--quiet",
-                                                   "--no-lock"};
+  constexpr std::array<std::string_view, 5> kFlags{"--resume", "--overwrite", "--quiet",
+                                                   "--no-lock", "--mixed-instruction-sets"};
   const auto is_one_of = [](const auto& names, std::string_view argument) {
     return std::find(names.begin(), names.end(), argument.substr(0, argument.find('='))) !=
            names.end();

@@ -78,7 +78,7 @@ void BackgroundWriter::stop() {
 }
 
 void BackgroundWriter::write(const Item& item) {
-  const JournalRecord record{item.tile, hash64(item.packed)};
+  const JournalRecord record{item.tile, hash64(item.packed), journal_.instruction_set()};
   write_packed(spec_, map_, item.tile, item.packed, file_);
   pending_.push_back(record);
   written_.push_back(record);
