@@ -68,7 +68,8 @@ struct RunSpec {
   // Provenance: stored, never compared. A resumed run keeps that of its first start.
   std::string upstream;  ///< as the user named it
   /// The command without what cannot change a byte of the result (--out, --threads, --memory,
-  /// --resume, --overwrite, --shard, --quiet), so that shards and resumed runs agree on it.
+  /// --resume, --overwrite, --shard, --mixed-instruction-sets, --quiet), so that shards and resumed
+  /// runs agree on it.
   std::string command;
   std::string created;  ///< see creation_time()
 };

@@ -169,7 +169,7 @@ class Start {
     run.journal = Journal::open(std::move(journal_file));
     const JournalHeader& header = run.journal->header();
     const std::string own_set = spec_.instruction_set;
-    take_first_start(spec_from_json(header.spec, paths_.journal));
+    take_first_start(spec_from_json(header.spec, paths_.journal), header);
     hdf5::FileImage image = build_image(spec_, options_.shard);
     refuse_changes(header, image);
     if (!file_exists(system_, paths_.partial) || was_linked_to_out()) return after_rename();
@@ -310,8 +310,9 @@ class Start {
     return journal_facts(spec_, options_.shard, digest_of(image));
   }
 
-  void take_first_start(const RunSpec& first) {
-    if (options_.mixed_instruction_sets) spec_.instruction_set = first.instruction_set;
+  void take_first_start(const RunSpec& first, const JournalHeader& header) {
+    if (options_.mixed_instruction_sets || !header.instruction_sets.empty())
+      spec_.instruction_set = first.instruction_set;
     spec_.upstream = first.upstream;
     spec_.command = first.command;
     spec_.created = first.created;
