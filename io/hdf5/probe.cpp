@@ -39,7 +39,9 @@ enum class Verdict : char { kFine = 'f', kRefused = 'r', kHungry = 'h' };
 bool ran_out_of_memory = false;
 
 herr_t look_for_hunger(unsigned, const H5E_error2_t* error, void*) {
-  if (error->maj_num == H5E_RESOURCE || error->min_num == H5E_NOSPACE) ran_out_of_memory = true;
+  if (error->maj_num == H5E_RESOURCE || error->min_num == H5E_NOSPACE ||
+      error->min_num == H5E_CANTALLOC)
+    ran_out_of_memory = true;
   return 0;
 }
 
