@@ -31,6 +31,7 @@ constexpr std::uint64_t kMemoryBytes = std::uint64_t{512} << 20;
 constexpr std::uint64_t kBytesPerSecond = 100'000'000;
 constexpr std::uint64_t kLeastSeconds = 5, kLeastClockSeconds = 60;
 constexpr hssize_t kReadWhole = 1 << 17;  // elements
+constexpr hsize_t kUnpackedBytes = hsize_t{16} << 20;
 
 enum class Verdict : char { kFine = 'f', kRefused = 'r', kHungry = 'h' };
 
@@ -73,6 +74,19 @@ void read_box(hid_t dataset, hid_t space, std::size_t element_bytes,
   H5Dread(dataset, H5T_NATIVE_DOUBLE, memory.id(), space, H5P_DEFAULT, values.data());
 }
 
+/// Chunks that are charged to --memory before they are read (apps/common/job.cpp) are not read
+/// here.
+bool unpacks_to_much(hid_t dataset, std::size_t element_bytes, std::size_t rank) {
+  const Handle creation(H5Dget_create_plist(dataset), H5Pclose);
+  if (H5Pget_layout(creation.id()) != H5D_CHUNKED || H5Pget_nfilters(creation.id()) == 0)
+    return false;
+  std::vector<hsize_t> chunk(rank);
+  H5Pget_chunk(creation.id(), static_cast<int>(rank), chunk.data());
+  hsize_t bytes = element_bytes;  // at most 1 GiB, see storage.hpp
+  for (const hsize_t extent : chunk) bytes *= extent;
+  return bytes > kUnpackedBytes;
+}
+
 void read_ends(hid_t dataset, hid_t type, hid_t space) {
   const int rank = H5Sget_simple_extent_ndims(space);
   const hssize_t count = H5Sget_simple_extent_npoints(space);
@@ -88,6 +102,7 @@ void read_ends(hid_t dataset, hid_t type, hid_t space) {
     last.push_back({n - 1, n});
   }
   const std::size_t element_bytes = H5Tget_size(type);
+  if (unpacks_to_much(dataset, element_bytes, extents.size())) return;
   if (count <= kReadWhole) {
     read_box(dataset, space, element_bytes, whole);
   } else {

@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "io/run/file.hpp"
@@ -63,6 +64,9 @@ class Journal {
   const File& file() const { return file_; }
   const JournalHeader& header() const { return header_; }
   const std::vector<JournalRecord>& records() const { return records_; }
+
+  /// The same, which are not kept here any longer: there may be millions.
+  std::vector<JournalRecord> release_records() { return std::exchange(records_, {}); }
 
   /// Appends records and syncs them. The caller has synced the data they speak of.
   void append(std::span<const JournalRecord> records);

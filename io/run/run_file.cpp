@@ -45,7 +45,8 @@ struct RunWriter::Impl {
       check_names(system, paths, run);
       if (given) given();
     };
-    writer.emplace(spec, map, run.partial, *run.journal, guarded);
+    writer.emplace(spec, map, run.partial, *run.journal, guarded,
+                   [this](const JournalRecord& record) { take(record); });
   }
 
   static RunSpec checked(RunSpec spec) {
@@ -72,7 +73,7 @@ struct RunWriter::Impl {
   /// Believes the journal only where the data agrees.
   void check_committed_tiles() {
     const Range tiles = map.tiles();
-    for (const JournalRecord& record : run.journal->records())
+    for (const JournalRecord& record : run.journal->release_records())
       if (record.tile >= tiles.start && record.tile < tiles.stop) take(record);
     for (Index t = tiles.start; t < tiles.stop; ++t) {
       if (!hash(t)) continue;
@@ -168,7 +169,6 @@ void RunWriter::interrupt() {
 void RunWriter::finish() {
   if (already_finished()) return;
   impl_->writer->stop();
-  for (const JournalRecord& record : impl_->writer->written()) impl_->take(record);
   impl_->writer.reset();
   for (std::size_t i = 0; i < impl_->hashes.size(); ++i) {
     if (!impl_->hashes[i])

@@ -259,7 +259,7 @@ class Campaign:
         self.ends = collections.Counter()
         self.refusals = collections.Counter()  # by the probe
         self.problems = []
-        self.slowest = self.peak = 0.0
+        self.slowest = self.peak = (0.0, "none")
 
     def run(self, seed, count, workers=os.cpu_count() or 1):
         runners = queue.SimpleQueue()
@@ -297,7 +297,8 @@ class Campaign:
             if word in result.stderr:
                 self.refusals["crash" if "crashes" in word else
                               "hunger" if "MiB to look" in result.stderr else "hang"] += 1
-        self.slowest, self.peak = max(self.slowest, result.seconds), max(self.peak, result.peak_mib)
+        self.slowest = max(self.slowest, (result.seconds, label))
+        self.peak = max(self.peak, (result.peak_mib, label))
         problem = problem_of(result)
         if problem:
             self.problems.append(f"{label}: {problem}")
@@ -306,7 +307,7 @@ class Campaign:
         ends = ", ".join(f"{code}: {count}" for code, count in sorted(self.ends.items()))
         told = ", ".join(f"{self.refusals[what]} {what}" for what in ("crash", "hang", "hunger"))
         return (f"{sum(self.ends.values())} damaged HDF5 files: exit codes {ends}; of the library, told by the "
-                f"probe: {told}; slowest {self.slowest:.1f} s, peak {self.peak:.0f} MiB; "
+                f"probe: {told}; slowest {self.slowest[0]:.1f} s, peak {self.peak[0]:.0f} MiB; "
                 f"{len(self.problems)} wrong")
 
 
@@ -322,6 +323,7 @@ def main(arguments):
     campaign = Campaign()
     campaign.run(seed, count)
     print(f"seed {seed}: {campaign.report()}")
+    print(f"slowest: {campaign.slowest[1]}; most memory: {campaign.peak[1]}")
     print("\n".join(campaign.problems[:20]), end="\n" if campaign.problems else "")
     return 1 if campaign.problems else 0
 
