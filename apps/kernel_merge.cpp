@@ -23,7 +23,8 @@ namespace {
 
 constexpr std::string_view kExamples =
     "  kernel-merge --out K.h5 K0.h5 K1.h5 K2.h5 K3.h5\n"
-    "  kernel-merge --out K.h5 --resume K?.h5\n";
+    "  kernel-merge --out K.h5 --resume K?.h5\n"
+    "  kernel-merge --out K.h5 --mixed-instruction-sets K?.h5\n";
 
 int run(int argc, char** argv) {
   CLI::App app("Merges the shares of one run into one file with the bytes of an undivided run.",
@@ -44,6 +45,7 @@ int run(int argc, char** argv) {
   RunOptions options;
   options.mode = start_mode(arguments);
   options.no_lock = arguments.no_lock;
+  options.mixed_instruction_sets = arguments.mixed_instruction_sets;
   options.notice = notice(arguments);
   options.stop = signals.token();
   std::optional<Progress> progress;  // knows the number of pairs from the first report on

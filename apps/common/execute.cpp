@@ -24,6 +24,7 @@ RunOptions run_options(const Job& job, const ComputeArguments& arguments) {
   options.shard = arguments.shard;
   options.queue_bytes = share_memory(arguments.memory_bytes).queue_bytes;
   options.no_lock = arguments.no_lock;
+  options.mixed_instruction_sets = arguments.mixed_instruction_sets;
   options.notice = notice(arguments);
   options.before_commit = [&job] {
     for (const InputFile& file : job.inputs.files) file.check_unchanged();

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <span>
 #include <string_view>
 #include <utility>
+#include <variant>
 
 #include "apps/common/checked_source.hpp"
 #include "apps/common/command.hpp"
@@ -28,11 +30,39 @@ namespace {
 constexpr int kThreadsForTileSize = 8;
 constexpr std::size_t kMemoryForTileSize = std::size_t{2} << 30;
 
-// What a run keeps for each of its tiles: hash, record, the lists of what is to do (an estimate).
-constexpr std::size_t kBytesPerTile = 80;
+// What a run keeps for each of its tiles: hash and maker, the lists of what is to do, records of
+// the journal while it is resumed (an estimate).
+constexpr std::size_t kBytesPerTile = 64;
 
-std::size_t bytes_of_lists(const Job& job, const ComputeArguments& arguments) {
-  return static_cast<std::size_t>(tiles_of(job.spec.plan, arguments.shard).size()) * kBytesPerTile;
+// What the network takes as text, layers, operations, steps and facts, several times over (measured
+// on mixtures of 500 to 5,000 branches).
+constexpr std::size_t kBytesPerOperation = 4 << 10, kBytesPerSummand = 2 << 10,
+                      kBytesPerParameter = 2 << 10;
+
+std::size_t bytes_of_network(const Program& program) {
+  std::size_t bytes =
+      program.ops.size() * kBytesPerOperation + program.parameters.size() * kBytesPerParameter;
+  for (const Op& op : program.ops) {
+    if (const auto* sum = std::get_if<SumOp>(&op)) bytes += sum->inputs.size() * kBytesPerSummand;
+  }
+  return bytes;
+}
+
+std::size_t bytes_of_lists(const TilePlan& plan, const ComputeArguments& arguments) {
+  return static_cast<std::size_t>(tiles_of(plan, arguments.shard).size()) * kBytesPerTile;
+}
+
+// Whether all charges are within what charge() lets them take.
+bool may_charge(const Job& job, std::size_t more_bytes, std::size_t engine_bytes) {
+  return job.charged_bytes + more_bytes <= engine_bytes / 2;
+}
+
+// Whether tiles of this size are few enough to be listed.
+bool lists_fit(const Job& job, const ComputeArguments& arguments,
+               std::span<const MatrixSpec> matrices, Index tile_size) {
+  const TilePlan plan = plan_tiles({matrices.begin(), matrices.end()}, tile_size);
+  return may_charge(job, bytes_of_lists(plan, arguments),
+                    share_memory(arguments.memory_bytes).engine_bytes);
 }
 
 Index size_of(const Inputs& inputs, Index set) {
@@ -87,6 +117,15 @@ Index choose_tile_size(const ComputeArguments& arguments, const Job& job,
   return default_tile_size(job.inputs.program, matrices, options, job.spec.derivative);
 }
 
+// This tile size, or the next larger one of whose tiles there are few enough to be listed; or 0.
+Index tile_size_to_list(const ComputeArguments& arguments, const Job& job,
+                        std::span<const MatrixSpec> matrices, Index tile_size) {
+  for (Index size = tile_size; size <= kMaxTileSize && fits(job, size); size *= 2) {
+    if (lists_fit(job, arguments, matrices, size)) return size;
+  }
+  return 0;
+}
+
 void describe_network(Job& job) {
   job.spec.network = to_json(job.inputs.network);
   for (const Parameter& parameter : job.inputs.program.parameters) {
@@ -110,6 +149,38 @@ void describe_sets(Job& job) {
     job.spec.sets.push_back(std::move(example_set));
     job.sources.push_back(std::make_unique<CheckedSource>(*set.data, set.data->description()));
   }
+}
+
+// Lists of a million images' tiles can take more than the images: a default gives way, what was
+// asked for is refused, with what would do.
+void plan_tiles_to_list(const ComputeArguments& arguments, Job& job,
+                        std::vector<MatrixSpec> matrices) {
+  Index tile_size = choose_tile_size(arguments, job, matrices);
+  const Index large_enough = tile_size_to_list(arguments, job, matrices, tile_size);
+  const bool is_free = arguments.tile_size == 0 && !arguments.shard && !arguments.resume;
+  if (is_free && large_enough > 0) tile_size = large_enough;
+  job.spec.plan = plan_tiles(std::move(matrices), tile_size);
+  const std::string advice = large_enough > 0
+                                 ? fmt::format("with --tile {} this is enough{}", large_enough,
+                                               arguments.shard ? " (the same for every share)" : "")
+                                 : "a larger --tile makes fewer";
+  charge(job, arguments, bytes_of_lists(job.spec.plan, arguments),
+         fmt::format("the lists of {} tiles; {}",
+                     format_count(tiles_of(job.spec.plan, arguments.shard).size()), advice));
+}
+
+// What was read from files, and what reading images takes.
+void charge_inputs(const ComputeArguments& arguments, Job& job) {
+  const Program& program = job.inputs.program;
+  charge(job, arguments, bytes_of_network(program),
+         fmt::format("the network's {} operations and {} parameters",
+                     format_count(static_cast<Index>(program.ops.size())),
+                     format_count(static_cast<Index>(program.parameters.size()))));
+  // One set is read at a time.
+  const auto largest = std::ranges::max_element(
+      job.inputs.sets, {}, [](const InputSet& set) { return set.data->unpack_bytes(); });
+  charge(job, arguments, largest->data->unpack_bytes(),
+         fmt::format("the compressed chunks of {}", largest->data->description()));
 }
 
 }  // namespace
@@ -148,11 +219,8 @@ Job plan_job(Inputs inputs, const JobRequest& request, const ComputeArguments& a
   for (const MatrixRequest& wanted : request.matrices) {
     add_matrix(job.inputs, wanted, spec, matrices);
   }
-  const Index tile_size = choose_tile_size(arguments, job, matrices);
-  spec.plan = plan_tiles(std::move(matrices), tile_size);
-  charge(job, arguments, bytes_of_lists(job, arguments),
-         fmt::format("the lists of {} tiles; a larger --tile makes fewer",
-                     format_count(tiles_of(job.spec.plan, arguments.shard).size())));
+  charge_inputs(arguments, job);
+  plan_tiles_to_list(arguments, job, std::move(matrices));
   describe_network(job);
   describe_sets(job);
   return job;
@@ -162,11 +230,11 @@ void charge(Job& job, const ComputeArguments& arguments, std::size_t bytes,
             const std::string& what) {
   job.charged_bytes += bytes;
   const std::size_t engine = share_memory(arguments.memory_bytes).engine_bytes;
-  if (job.charged_bytes <= engine / 2) {
+  if (may_charge(job, 0, engine)) {
     job.options.memory_bytes = engine - job.charged_bytes;
     return;
   }
-  const auto fits = [&](std::size_t engine_bytes) { return job.charged_bytes <= engine_bytes / 2; };
+  const auto fits = [&](std::size_t engine_bytes) { return may_charge(job, 0, engine_bytes); };
   throw Error(
       ErrorKind::kUsage,
       fmt::format("--memory {} is too little: at least {} are needed for {}",
@@ -208,8 +276,8 @@ void read_inputs(Job& job) {
 
 std::string stored_command(int argc, char** argv) {
   constexpr std::array<std::string_view, 4> kWithValue{"--out", "--threads", "--memory", "--shard"};
-  constexpr std::array<std::string_view, 4> kFlags{"--resume", "--overwrite", "--quiet",
-                                                   "--no-lock"};
+  constexpr std::array<std::string_view, 5> kFlags{"--resume", "--overwrite", "--quiet",
+                                                   "--no-lock", "--mixed-instruction-sets"};
   const auto is_one_of = [](const auto& names, std::string_view argument) {
     return std::find(names.begin(), names.end(), argument.substr(0, argument.find('='))) !=
            names.end();

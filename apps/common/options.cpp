@@ -89,6 +89,8 @@ void add_output_options(CLI::App& app, ComputeArguments& arguments) {
       ->option_text(" ");
   app.add_flag("--no-lock", arguments.no_lock,
                "where not even OUT.lock works: keep other runs out yourself");
+  app.add_flag("--mixed-instruction-sets", arguments.mixed_instruction_sets,
+               "accept what another instruction set computed, and record it");
   app.add_flag("--quiet", arguments.quiet, "print nothing but errors");
 }
 

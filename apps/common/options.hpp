@@ -29,6 +29,7 @@ struct ComputeArguments {
   bool resume = false;
   bool overwrite = false;
   bool no_lock = false;
+  bool mixed_instruction_sets = false;  ///< see RunOptions
   bool dry_run = false;
   bool quiet = false;
 };
@@ -49,7 +50,7 @@ void add_channels_last(CLI::App& app, bool& channels_last);
 void add_compute_options(CLI::App& app, ComputeArguments& arguments);
 
 /// Those of them that say where a result goes: --out, --resume, --overwrite,
-/// --no-lock, --quiet.
+/// --no-lock, --mixed-instruction-sets, --quiet.
 void add_output_options(CLI::App& app, ComputeArguments& arguments);
 
 /// What --resume and --overwrite ask of RunWriter.

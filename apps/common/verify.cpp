@@ -113,6 +113,7 @@ class FileCheck {
   std::vector<Finding> run(const std::function<void(const Tile&)>& on_tile) {
     check_metadata();
     check_complete();
+    if (!spec_.mixture.empty()) checks_.begin("made with", describe(spec_.mixture));
     for (const Index t : reader_.tiles()) {
       const Tile tile = spec_.plan.tiles[static_cast<std::size_t>(t)];
       check_stored(tile);

@@ -20,9 +20,10 @@ struct Finding {
   std::string detail;  ///< one line: what was looked at, or the first thing that is wrong
 };
 
-/// Checks that need the file alone: completeness, hashes, symmetry, finite entries, diagonal ≥ 0,
-/// |K_ij| ≤ sqrt(K_ii·K_jj) within rounding, gradient = ordered sum of tile_gradient. Reads every
-/// tile once or twice, one at a time. `on_tile` is called after each.
+/// Checks that need the file alone: metadata (and what made what, of a mixture), completeness,
+/// hashes, symmetry, finite entries, diagonal ≥ 0, |K_ij| ≤ sqrt(K_ii·K_jj) within rounding,
+/// gradient = ordered sum of tile_gradient. Reads every tile once or twice, one at a time.
+/// `on_tile` is called after each.
 std::vector<Finding> check_file(const RunReader& reader,
                                 const std::function<void(const Tile&)>& on_tile);
 

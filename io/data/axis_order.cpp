@@ -26,6 +26,7 @@ class ReorderedImages : public ImageReader {
   ImageShape shape() const override { return shape_; }
   Index num_images() const override { return reader_->num_images(); }
   void check_written(Range images) override { reader_->check_written(images); }
+  std::size_t unpack_bytes() const override { return reader_->unpack_bytes(); }
   LabelArray* labels() override { return reader_->labels(); }
 
   // A few images at a time, so that the copy stays small beside `pixels`.

@@ -89,6 +89,7 @@ void Dataset::read_chosen_labels() {
 Dataset::~Dataset() = default;
 
 ImageShape Dataset::shape() const { return reader_->shape(); }
+std::size_t Dataset::unpack_bytes() const { return reader_->unpack_bytes(); }
 bool Dataset::axes_are_assumed() const { return reader_->axes_are_assumed(); }
 
 void Dataset::read(Range examples, std::span<double> pixels) {

@@ -53,6 +53,9 @@ class Dataset : public BlockSource {
   /// [N, C, H, W].
   bool axes_are_assumed() const;
 
+  /// Memory that reading takes beside the pixels [bytes], as ImageReader says.
+  std::size_t unpack_bytes() const;
+
   /// The source as the user wrote it.
   const std::string& description() const { return spec_.text; }
 

@@ -76,6 +76,7 @@ class Hdf5Images : public ImageReader {
   Index num_images() const override { return images_.shape()[0]; }
   bool axes_are_assumed() const override { return images_.shape().size() == 4; }
   LabelArray* labels() override { return labels_.get(); }
+  std::size_t unpack_bytes() const override { return images_.unpack_bytes(); }
 
   void read(Range images, std::span<double> pixels) override {
     std::vector<Range> ranges{images};

@@ -1,6 +1,7 @@
 // What one file format contributes to a data set: a shape, images by number, perhaps labels.
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <string>
 
@@ -25,6 +26,10 @@ class ImageReader {
   /// Pixels of `images`, which lie in the source, to `pixels` [images.size(), C, H, W]. Whether
   /// they are finite is the caller's to check.
   virtual void read(Range images, std::span<double> pixels) = 0;
+
+  /// Memory that reading takes beside the pixels [bytes]: of compressed chunks, which are unpacked
+  /// whole.
+  virtual std::size_t unpack_bytes() const { return 0; }
 
   /// Throws DataError when the file holds no bytes for some of `images`, though it declares them.
   virtual void check_written(Range images) { static_cast<void>(images); }

@@ -189,6 +189,8 @@ void FileBuilder::Impl::set(const std::string& dataset, const std::string& name,
   const Handle object = open(dataset);
   const std::string label = dataset + "@" + name;
   const Handle space = simple_space(shape, label);
+  if (H5Aexists(object.id(), name.c_str()) > 0)
+    check(H5Adelete(object.id(), name.c_str()), label, "cannot be replaced");
   const Handle attribute =
       checked(H5Acreate2(object.id(), name.c_str(), type, space.id(), H5P_DEFAULT, H5P_DEFAULT),
               H5Aclose, label, "cannot be created");

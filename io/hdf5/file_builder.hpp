@@ -97,7 +97,8 @@ class FileBuilder {
   /// Names the axes of `dataset`, one scale per axis. No scale may occur twice in one dataset.
   void name_axes(const std::string& dataset, const std::vector<std::string>& scales);
 
-  /// Attributes of `dataset`, or of the root group when it is empty. Strings are of variable length
+  /// Attributes of `dataset`, or of the root group when it is empty; one that is there already is
+  /// replaced. Strings are of variable length
   /// (UTF-8): h5py gives `str`, and the 64 KiB limit of attributes does not apply.
   void set_attribute(const std::string& dataset, const std::string& name, const std::string& value);
   void set_attribute(const std::string& dataset, const std::string& name, std::int64_t value);

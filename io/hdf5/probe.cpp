@@ -1,6 +1,7 @@
 #include "io/hdf5/probe.hpp"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -30,6 +31,7 @@ constexpr std::uint64_t kMemoryBytes = std::uint64_t{512} << 20;
 constexpr std::uint64_t kBytesPerSecond = 100'000'000;
 constexpr std::uint64_t kLeastSeconds = 5, kLeastClockSeconds = 60;
 constexpr hssize_t kReadWhole = 1 << 17;  // elements
+constexpr hsize_t kUnpackedBytes = hsize_t{16} << 20;
 
 enum class Verdict : char { kFine = 'f', kRefused = 'r', kHungry = 'h' };
 
@@ -38,7 +40,9 @@ enum class Verdict : char { kFine = 'f', kRefused = 'r', kHungry = 'h' };
 bool ran_out_of_memory = false;
 
 herr_t look_for_hunger(unsigned, const H5E_error2_t* error, void*) {
-  if (error->maj_num == H5E_RESOURCE || error->min_num == H5E_NOSPACE) ran_out_of_memory = true;
+  if (error->maj_num == H5E_RESOURCE || error->min_num == H5E_NOSPACE ||
+      error->min_num == H5E_CANTALLOC)
+    ran_out_of_memory = true;
   return 0;
 }
 
@@ -70,6 +74,19 @@ void read_box(hid_t dataset, hid_t space, std::size_t element_bytes,
   H5Dread(dataset, H5T_NATIVE_DOUBLE, memory.id(), space, H5P_DEFAULT, values.data());
 }
 
+/// Chunks that are charged to --memory before they are read (apps/common/job.cpp) are not read
+/// here.
+bool unpacks_to_much(hid_t dataset, std::size_t element_bytes, std::size_t rank) {
+  const Handle creation(H5Dget_create_plist(dataset), H5Pclose);
+  if (H5Pget_layout(creation.id()) != H5D_CHUNKED || H5Pget_nfilters(creation.id()) == 0)
+    return false;
+  std::vector<hsize_t> chunk(rank);
+  H5Pget_chunk(creation.id(), static_cast<int>(rank), chunk.data());
+  hsize_t bytes = element_bytes;  // at most 1 GiB, see storage.hpp
+  for (const hsize_t extent : chunk) bytes *= extent;
+  return bytes > kUnpackedBytes;
+}
+
 void read_ends(hid_t dataset, hid_t type, hid_t space) {
   const int rank = H5Sget_simple_extent_ndims(space);
   const hssize_t count = H5Sget_simple_extent_npoints(space);
@@ -85,6 +102,7 @@ void read_ends(hid_t dataset, hid_t type, hid_t space) {
     last.push_back({n - 1, n});
   }
   const std::size_t element_bytes = H5Tget_size(type);
+  if (unpacks_to_much(dataset, element_bytes, extents.size())) return;
   if (count <= kReadWhole) {
     read_box(dataset, space, element_bytes, whole);
   } else {
@@ -155,6 +173,17 @@ void limit_memory([[maybe_unused]] std::uint64_t mapped) {
 #endif
 }
 
+/// The library frees and follows what it never set, after some damage; whether that crashes depends
+/// on what the memory held before, and the parent's may hold something else. Here it crashes
+/// always: new memory is full of nonsense, and none is handed out again past malloc.
+void make_memory_hostile() {
+#ifdef M_PERTURB
+  mallopt(M_PERTURB, 0x5a);
+#endif
+  H5set_free_list_limits(0, 0, 0, 0, 0, 0);
+  H5garbage_collect();
+}
+
 [[noreturn]] void run_child(const char* path, std::uint64_t cpu_seconds, std::uint64_t mapped,
                             int answer) {
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGXCPU, SIGSEGV, SIGBUS, SIGABRT})
@@ -166,6 +195,7 @@ void limit_memory([[maybe_unused]] std::uint64_t mapped) {
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_CPU, cpu_seconds);
   limit_memory(mapped);
+  make_memory_hostile();
   const Verdict verdict = walk(path);
   const ssize_t written = ::write(answer, &verdict, 1);
   ::_exit(written == 1 ? 0 : 1);

@@ -26,10 +26,15 @@ std::thread start_without_signals(const Body& body) {
 }  // namespace
 
 BackgroundWriter::BackgroundWriter(const RunSpec& spec, const TileMap& map, File& file,
-                                   Journal& journal, const RunOptions& options)
-    : spec_(spec), map_(map), file_(file), journal_(journal), options_(options), thread_([this] {
-        run();
-      }) {}
+                                   Journal& journal, const RunOptions& options,
+                                   std::function<void(const JournalRecord&)> on_written)
+    : spec_(spec),
+      map_(map),
+      file_(file),
+      journal_(journal),
+      options_(options),
+      on_written_(std::move(on_written)),
+      thread_([this] { run(); }) {}
 
 BackgroundWriter::~BackgroundWriter() {
   if (!thread_.joinable()) return;
@@ -78,10 +83,10 @@ void BackgroundWriter::stop() {
 }
 
 void BackgroundWriter::write(const Item& item) {
-  const JournalRecord record{item.tile, hash64(item.packed)};
+  const JournalRecord record{item.tile, hash64(item.packed), journal_.instruction_set()};
   write_packed(spec_, map_, item.tile, item.packed, file_);
   pending_.push_back(record);
-  written_.push_back(record);
+  on_written_(record);
 }
 
 // Data first, and durable, then the journal that vouches for it.

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <deque>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -22,9 +23,10 @@ namespace gramtile {
 
 class BackgroundWriter {
  public:
-  /// Everything passed by reference must outlive the writer.
+  /// Everything passed by reference must outlive the writer. `on_written` is told every tile, from
+  /// the thread; after stop() what it noted may be read.
   BackgroundWriter(const RunSpec& spec, const TileMap& map, File& file, Journal& journal,
-                   const RunOptions& options);
+                   const RunOptions& options, std::function<void(const JournalRecord&)> on_written);
   /// Stops at once; what is queued is dropped, what is not committed stays uncommitted.
   ~BackgroundWriter();
 
@@ -34,9 +36,6 @@ class BackgroundWriter {
   void commit();
   /// commit(), then ends the thread.
   void stop();
-
-  /// Hashes of the tiles written here; call after stop().
-  const std::vector<JournalRecord>& written() const { return written_; }
 
  private:
   struct Item {
@@ -54,6 +53,7 @@ class BackgroundWriter {
   File& file_;
   Journal& journal_;
   const RunOptions options_;
+  const std::function<void(const JournalRecord&)> on_written_;
 
   std::mutex mutex_;  // guards everything down to failure_
   std::condition_variable changed_;
@@ -66,7 +66,6 @@ class BackgroundWriter {
 
   // Of the thread alone, until it has ended.
   std::vector<JournalRecord> pending_;
-  std::vector<JournalRecord> written_;
 
   std::thread thread_;  // last: starts when everything else is there
 };

@@ -24,11 +24,13 @@ constexpr std::size_t kHashBytes = 8;
 /// As it lies in the file.
 struct RawRecord {
   std::uint64_t sequence;
-  std::uint64_t tile;
+  std::uint64_t tile;  ///< and in the highest byte the instruction set
   std::uint64_t hash;
   std::uint64_t check;  ///< XXH3-64 of the three before, seeded with the header's hash
 };
 static_assert(sizeof(RawRecord) == 32);
+constexpr int kNumTileBits = 56;
+constexpr std::uint64_t kTileBits = (std::uint64_t{1} << kNumTileBits) - 1;
 
 std::uint64_t check_of(const RawRecord& record, std::uint64_t seed) {
   return XXH3_64bits_withSeed(&record, offsetof(RawRecord, check), seed);
@@ -37,7 +39,8 @@ std::uint64_t check_of(const RawRecord& record, std::uint64_t seed) {
 std::string header_text(const JournalHeader& header) {
   Json facts = Json::array();
   for (const SpecFact& fact : header.facts) facts.push_back({fact.name, fact.value});
-  const Json json = {{"facts", facts}, {"spec", header.spec}, {"replace", header.replace}};
+  Json json = {{"facts", facts}, {"spec", header.spec}, {"replace", header.replace}};
+  if (!header.instruction_sets.empty()) json["instruction_sets"] = header.instruction_sets;
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -48,6 +51,8 @@ JournalHeader parse_header(const std::string& text) {
     header.facts.push_back({fact.at(0).get<std::string>(), fact.at(1).get<std::string>()});
   header.spec = json.at("spec").get<std::string>();
   header.replace = json.at("replace").get<bool>();
+  if (json.contains("instruction_sets"))
+    header.instruction_sets = json.at("instruction_sets").get<std::vector<std::string>>();
   return header;
 }
 
@@ -145,7 +150,8 @@ Journal Journal::open(File file) {
     std::memcpy(&record, &bytes[journal.end_], sizeof record);
     if (record.sequence != journal.sequence_ || record.check != check_of(record, journal.seed_))
       break;
-    journal.records_.push_back({static_cast<Index>(record.tile), record.hash});
+    journal.records_.push_back({static_cast<Index>(record.tile & kTileBits), record.hash,
+                                static_cast<std::uint8_t>(record.tile >> kNumTileBits)});
     ++journal.sequence_;
     journal.end_ += sizeof record;
   }
@@ -156,6 +162,11 @@ Journal Journal::open(File file) {
   return journal;
 }
 
+void Journal::take_records(std::vector<JournalRecord> records) {
+  append(records);
+  records_ = std::move(records);
+}
+
 void Journal::publish(FileSystem& system, const std::string& path) {
   rename_file(system, file_.path(), path, /*replace=*/true);
   sync_folder_of(system, path);
@@ -163,9 +174,12 @@ void Journal::publish(FileSystem& system, const std::string& path) {
 }
 
 void Journal::append(std::span<const JournalRecord> records) {
+  if (records.empty()) return;
   std::vector<RawRecord> raw;
   for (const JournalRecord& record : records) {
-    RawRecord next{sequence_ + raw.size(), static_cast<std::uint64_t>(record.tile), record.hash, 0};
+    const std::uint64_t tile = static_cast<std::uint64_t>(record.tile) |
+                               (std::uint64_t{record.instruction_set} << kNumTileBits);
+    RawRecord next{sequence_ + raw.size(), tile, record.hash, 0};
     next.check = check_of(next, seed_);
     raw.push_back(next);
   }

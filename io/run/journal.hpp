@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "io/run/file.hpp"
@@ -23,11 +24,15 @@ struct JournalHeader {
   std::vector<SpecFact> facts;  ///< facts_of(spec), the shard and the digest of the file's image
   std::string spec;             ///< spec_to_json(): provenance of the first start
   bool replace = false;         ///< an existing output may be replaced at the end
+  /// Of all sessions of a run that went on with another instruction set, the first start's first;
+  /// empty: that of `spec` made everything.
+  std::vector<std::string> instruction_sets;
 };
 
 struct JournalRecord {
   Index tile = 0;
-  std::uint64_t hash = 0;  ///< hash64 of the packed tile
+  std::uint64_t hash = 0;            ///< hash64 of the packed tile
+  std::uint8_t instruction_set = 0;  ///< index in JournalHeader::instruction_sets
 };
 
 /// The facts that a journal's run and the present one must share.
@@ -46,12 +51,22 @@ class Journal {
   /// nothing changed. Empty when there is no whole journal.
   static std::optional<RunSpec> spec_at(const std::string& path);
 
+  /// Records of the journal that this one is to replace, in a file that was just created.
+  void take_records(std::vector<JournalRecord> records);
+
+  /// Of the tiles that this session computes; 0 unless it is set.
+  void set_instruction_set(std::uint8_t index) { instruction_set_ = index; }
+  std::uint8_t instruction_set() const { return instruction_set_; }
+
   /// Renames the file to `path` and makes that durable.
   void publish(FileSystem& system, const std::string& path);
 
   const File& file() const { return file_; }
   const JournalHeader& header() const { return header_; }
   const std::vector<JournalRecord>& records() const { return records_; }
+
+  /// The same, which are not kept here any longer: there may be millions.
+  std::vector<JournalRecord> release_records() { return std::exchange(records_, {}); }
 
   /// Appends records and syncs them. The caller has synced the data they speak of.
   void append(std::span<const JournalRecord> records);
@@ -64,7 +79,8 @@ class Journal {
   std::vector<JournalRecord> records_;  ///< as read; not those appended since
   std::uint64_t seed_ = 0;      ///< the header's hash: records of another journal do not pass
   std::uint64_t sequence_ = 0;  ///< of the next record
-  std::uint64_t end_ = 0;       ///< where the next record goes [bytes]
+  std::uint8_t instruction_set_ = 0;
+  std::uint64_t end_ = 0;  ///< where the next record goes [bytes]
 };
 
 }  // namespace gramtile

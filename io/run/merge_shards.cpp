@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <optional>
+#include <utility>
 
 #include "engine/core/errors.hpp"
 #include "io/run/content_hash.hpp"
@@ -30,8 +32,16 @@ RunReader open_share(const std::string& path) {
   }
 }
 
+/// What is kept of a share between its check and its turn: files are open one at a time, and plan,
+/// labels and positions are those of the whole.
+struct Share {
+  std::string path;
+  Index index = 0;
+  std::string fingerprint;
+};
+
 /// "missing: share 1/4, 3/4": names ten of them and counts the rest.
-std::string missing_shares(const std::map<Index, const RunReader*>& present, Index count) {
+std::string missing_shares(const std::map<Index, Share>& present, Index count) {
   constexpr Index kNamed = 10;
   const Index num_missing = count - static_cast<Index>(present.size());
   std::string text = "missing: share ";
@@ -45,33 +55,106 @@ std::string missing_shares(const std::map<Index, const RunReader*>& present, Ind
   return text;
 }
 
-/// All shares of one run, by index.
-std::vector<RunReader> open_shares(const std::vector<std::string>& paths) {
-  if (paths.empty()) throw Error(ErrorKind::kUsage, "no shares given");
-  std::vector<RunReader> shares;
-  for (const std::string& path : paths) shares.push_back(open_share(path));
-  const RunReader& first = shares.front();
-  const Index count = first.shard()->count;
-  std::map<Index, const RunReader*> by_index;
-  for (const RunReader& share : shares) {
-    const auto expected = facts_of(first.spec()), found = facts_of(share.spec());
-    const std::string changed = differences(expected, found);
-    if (!changed.empty())
-      refuse(fmt::format("{}: belongs to another run than {}: {}{}", share.path(), first.path(),
-                         changed, advice_to_merge(expected, found)));
-    if (share.shard()->count != count)
-      refuse(fmt::format("{}: is one of {} shares, {} is one of {}", share.path(),
-                         share.shard()->count, first.path(), count));
-    const RunReader*& place = by_index[share.shard()->index];
-    if (place != nullptr)
-      refuse(fmt::format("{} and {} overlap: both are share {}/{}", place->path(), share.path(),
-                         share.shard()->index, count));
-    place = &share;
-  }
-  if (static_cast<Index>(by_index.size()) < count) refuse(missing_shares(by_index, count));
-  std::ranges::sort(shares, {}, [](const RunReader& share) { return share.shard()->index; });
-  return shares;
+/// Names in the order of the tiles, so that the result does not depend on the order of the files;
+/// one name is no mixture.
+void settle_mixture(MixedSets found, RunSpec& spec) {
+  spec.mixture = {};
+  for (const std::int8_t index : found.by_tile)
+    spec.mixture.by_tile.push_back(
+        spec.mixture.index_of(found.names[static_cast<std::size_t>(index)]));
+  if (!spec.mixture.empty()) spec.instruction_set = spec.mixture.names.front();
+  if (spec.mixture.names.size() < 2) spec.mixture = {};
 }
+
+/// Looks at every share and gathers what the whole is.
+class Gathering {
+ public:
+  explicit Gathering(bool mixed_instruction_sets) : mixed_(mixed_instruction_sets) {}
+
+  void add(const RunReader& reader) {
+    const Shard shard = *reader.shard();
+    if (shares_.empty()) {
+      first_ = reader.path();
+      facts_ = comparable(reader.spec());
+      count_ = shard.count;
+      spec_ = reader.spec();
+      if (mixed_) mixture_.by_tile.resize(spec_.plan.tiles.size(), MixedSets::kUnknown);
+    }
+    refuse_foreign(reader);
+    const bool lowest = !shares_.empty() && shard.index < shares_.begin()->first;
+    if (lowest) spec_ = reader.spec();  // its time and command
+    const auto [place, is_new] = shares_.try_emplace(
+        shard.index, Share{reader.path(), shard.index, fingerprint_of(reader.spec())});
+    if (!is_new)
+      refuse(fmt::format("{} and {} overlap: both are share {}/{}", place->second.path,
+                         reader.path(), shard.index, count_));
+    if (!mixed_) return;
+    for (const Index t : reader.tiles())
+      mixture_.by_tile[static_cast<std::size_t>(t)] = mixture_.index_of(reader.instruction_set(t));
+  }
+
+  /// All shares of one run, by index.
+  const std::map<Index, Share>& finish() {
+    if (static_cast<Index>(shares_.size()) < count_) refuse(missing_shares(shares_, count_));
+    if (mixed_) settle_mixture(std::move(mixture_), spec_);
+    return shares_;
+  }
+
+  const RunSpec& spec() const { return spec_; }
+
+ private:
+  std::vector<SpecFact> comparable(const RunSpec& spec) const {
+    return mixed_ ? without_instruction_set(facts_of(spec)) : facts_of(spec);
+  }
+
+  void refuse_foreign(const RunReader& reader) const {
+    const std::vector<SpecFact> found = comparable(reader.spec());
+    const std::string changed = differences(facts_, found);
+    if (!changed.empty())
+      refuse(fmt::format("{}: belongs to another run than {}: {}{}", reader.path(), first_, changed,
+                         advice_to_merge(facts_, found)));
+    if (!mixed_ && !reader.spec().mixture.empty())
+      refuse(
+          fmt::format("{}: was made with several instruction sets ({}); accept the mixture with "
+                      "--mixed-instruction-sets, or compute this share again with one "
+                      "GRAMTILE_TARGET in the environment",
+                      reader.path(), joined(reader.spec().mixture.names)));
+    if (reader.shard()->count != count_)
+      refuse(fmt::format("{}: is one of {} shares, {} is one of {}", reader.path(),
+                         reader.shard()->count, first_, count_));
+  }
+
+  bool mixed_;
+  std::string first_;  // the file that the others are compared with
+  std::vector<SpecFact> facts_;
+  Index count_ = 0;
+  RunSpec spec_;
+  MixedSets mixture_;
+  std::map<Index, Share> shares_;
+};
+
+/// The shares in their order, one open at a time.
+class OpenShare {
+ public:
+  explicit OpenShare(const std::map<Index, Share>& shares) : next_(shares.begin()) {}
+
+  /// The one that has tile `t`; tiles come in increasing order.
+  const RunReader& with(Index t) {
+    while (!reader_ || reader_->tiles().empty() || reader_->tiles().back() < t) {
+      const Share& share = (next_++)->second;
+      reader_.reset();
+      reader_.emplace(open_share(share.path));
+      if (fingerprint_of(reader_->spec()) != share.fingerprint ||
+          reader_->shard()->index != share.index)
+        refuse(share.path + ": was replaced while it was merged");
+    }
+    return *reader_;
+  }
+
+ private:
+  std::map<Index, Share>::const_iterator next_;
+  std::optional<RunReader> reader_;
+};
 
 /// The tile as the engine delivered it.
 class Unpacked {
@@ -136,13 +219,16 @@ class MergeProgress {
 
 void merge_shards(const std::string& out_path, const std::vector<std::string>& shard_paths,
                   const RunOptions& options, const std::function<void(Index, Index)>& on_progress) {
-  const std::vector<RunReader> shares = open_shares(shard_paths);
+  if (shard_paths.empty()) throw Error(ErrorKind::kUsage, "no shares given");
+  Gathering gathering(options.mixed_instruction_sets);
+  for (const std::string& path : shard_paths) gathering.add(open_share(path));
+  OpenShare share(gathering.finish());
   RunOptions whole = options;
   whole.shard.reset();
-  const RunSpec& spec = shares.front().spec();
+  whole.mixed_instruction_sets = false;  // who made what is known from the start
+  const RunSpec& spec = gathering.spec();
   RunWriter writer(out_path, spec, whole);
   MergeProgress progress(spec.plan, writer.tiles_to_do(), on_progress);
-  auto share = shares.begin();
   Index num_done = writer.num_tiles() - static_cast<Index>(writer.tiles_to_do().size());
   for (const Index t : writer.tiles_to_do()) {
     if (options.stop.stop_requested()) {
@@ -150,12 +236,12 @@ void merge_shards(const std::string& out_path, const std::vector<std::string>& s
       throw Error(ErrorKind::kInterrupted, fmt::format("{}: interrupted with {} of {} tiles done",
                                                        out_path, num_done, writer.num_tiles()));
     }
-    while (share->tiles().empty() || share->tiles().back() < t) ++share;
-    const std::vector<std::byte> packed = share->read_packed(t);
-    if (hash64(packed) != share->stored_hash(t))
+    const RunReader& reader = share.with(t);
+    const std::vector<std::byte> packed = reader.read_packed(t);
+    if (hash64(packed) != reader.stored_hash(t))
       refuse(
           fmt::format("{}: is damaged: tile {} does not match its hash; compute this share again",
-                      share->path(), t));
+                      reader.path(), t));
     const Unpacked tile(spec, spec.plan.tiles[static_cast<std::size_t>(t)], packed);
     writer.write(tile.result());
     progress.advance(t);

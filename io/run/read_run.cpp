@@ -41,20 +41,29 @@ void read_positions(const hdf5::File& file, ExampleSet& set) {
   dataset.read(std::span(&all, 1), set.positions);
 }
 
+std::vector<std::string> read_instruction_sets(const hdf5::File& file, const RunSpec& spec) {
+  const auto names = file.strings_attribute(kInstructionSetsName);
+  if (!names || names->empty() || names->size() > MixedSets::kMaxNames ||
+      names->front() != spec.instruction_set)
+    throw DataError(file.path(), "attribute `instruction_sets` is damaged");
+  return *names;
+}
+
 RunSpec read_spec(const hdf5::File& file, bool sealed) {
   const auto format = file.string_attribute("format");
   if (!format || !format->starts_with("gramtile "))
     throw DataError(file.path(), "was not written by this program (no attribute `format`)");
   const auto version = file.number_attribute("format_version");
-  const double expected = sealed ? kFormatVersion : 1;
-  if (!version || version->size() != 1 || (*version)[0] < 1 || (*version)[0] > kFormatVersion)
+  if (!version || version->size() != 1 || (*version)[0] < 1 || (*version)[0] > kMixedFormatVersion)
     throw DataError(file.path(), "is of another format version; expected 1 to " +
-                                     std::to_string(kFormatVersion));
-  if ((*version)[0] != expected)
+                                     std::to_string(kMixedFormatVersion));
+  const bool mixed = (*version)[0] == kMixedFormatVersion;
+  if (sealed != ((*version)[0] >= kFormatVersion))
     throw Error(ErrorKind::kPartMissing, file.path() + ": is damaged: its seal is not whole");
   const auto text = file.string_attribute("run");
   if (!text) throw DataError(file.path(), "attribute `run` is missing");
   RunSpec spec = spec_from_json(*text, file.path());
+  if (mixed) spec.mixture.names = read_instruction_sets(file, spec);
   for (ExampleSet& set : spec.sets) {
     if (set.scattered) read_positions(file, set);
     const std::string name = set.name + "_labels";
@@ -120,8 +129,10 @@ void check_datasets(const hdf5::File& file, const RunSpec& spec, Shard shard,
                     const std::vector<hdf5::RawData>& places) {
   std::set<std::string> known;
   for (const hdf5::RawData& place : places) known.insert(place.dataset);
-  if (tiles_of(spec.plan, shard).size() > 0)
+  if (tiles_of(spec.plan, shard).size() > 0) {
     known.insert({"tile", "tiles", "tile_matrix", "tile_bound"});
+    if (!spec.mixture.empty()) known.insert(kTileInstructionSetName);
+  }
   for (const ExampleSet& set : spec.sets) {
     if (!set.labels.empty()) known.insert(set.name + "_labels");
     if (set.scattered) known.insert(set.name + "_positions");
@@ -214,16 +225,31 @@ struct RunReader::Impl {
     std::iota(tiles.begin(), tiles.end(), map.tiles().start);
     complete = read_complete(hdf5);
     if (tiles.empty()) return;
-    hashes = read_hashes(hdf5.dataset(kTileHashName));
+    hashes = read_list<std::uint64_t>(kTileHashName);
+    if (!spec.mixture.empty()) spec.mixture.by_tile = read_makers();
   }
 
-  std::vector<std::uint64_t> read_hashes(const hdf5::Dataset& dataset) const {
+  /// A dataset of one number per tile.
+  template <typename T>
+  std::vector<T> read_list(const std::string& name) const {
+    const hdf5::Dataset dataset = hdf5.dataset(name);
     if (dataset.shape() != std::vector<Index>{static_cast<Index>(tiles.size())})
-      throw DataError(hdf5.path(), "`tile_hash` does not have one entry per tile");
-    std::vector<std::uint64_t> values(tiles.size());
+      throw DataError(hdf5.path(), "`" + name + "` does not have one entry per tile");
+    std::vector<T> values(tiles.size());
     const Range all{0, static_cast<Index>(tiles.size())};
     dataset.read(std::span(&all, 1), std::span(values));
     return values;
+  }
+
+  std::vector<std::int8_t> read_makers() const {
+    std::vector<std::int8_t> makers;
+    const auto num_names = static_cast<std::int64_t>(spec.mixture.names.size());
+    for (const std::int64_t index : read_list<std::int64_t>(kTileInstructionSetName)) {
+      if (index >= num_names || index < (complete ? 0 : MixedSets::kUnknown))
+        throw DataError(hdf5.path(), "`tile_instruction_set` names no instruction set");
+      makers.push_back(static_cast<std::int8_t>(index));
+    }
+    return makers;
   }
 
   std::size_t position(Index tile) const {
@@ -253,6 +279,13 @@ const RunSpec& RunReader::spec() const { return impl_->spec; }
 std::optional<Shard> RunReader::shard() const { return impl_->shard; }
 bool RunReader::complete() const { return impl_->complete; }
 const std::vector<Index>& RunReader::tiles() const { return impl_->tiles; }
+
+std::string RunReader::instruction_set(Index tile) const {
+  const MixedSets& mixture = spec().mixture;
+  if (mixture.empty()) return spec().instruction_set;
+  const std::int8_t index = mixture.at(static_cast<Index>(impl_->position(tile)));
+  return index == MixedSets::kUnknown ? "" : mixture.names[static_cast<std::size_t>(index)];
+}
 
 std::uint64_t RunReader::stored_hash(Index tile) const {
   return impl_->hashes[impl_->position(tile)];

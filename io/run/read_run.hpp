@@ -39,6 +39,9 @@ class RunReader {
   /// Tiles in this file: all of the plan, or the share's.
   const std::vector<Index>& tiles() const;
 
+  /// What made a tile; "" where that is not known yet.
+  std::string instruction_set(Index tile) const;
+
   /// Hash that was stored for a tile when the run was finished; 0 before.
   std::uint64_t stored_hash(Index tile) const;
   /// Hash of what is in the file now. Equal to stored_hash when nothing was changed.

@@ -17,10 +17,12 @@ namespace gramtile {
 struct RunWriter::Impl {
   FileSystem& system;
   const RunPaths paths;
+  const std::optional<Shard> shard;
   RunSpec spec;
   StartedRun run;
   TileMap map;
   std::vector<std::optional<std::uint64_t>> hashes;  // by tile of this file; empty: not written yet
+  std::vector<std::uint8_t> sets;                    // who made it, by tile, in mixtures that grow
   std::vector<Index> to_do;
   Index num_damaged = 0;
   std::optional<BackgroundWriter> writer;
@@ -28,11 +30,13 @@ struct RunWriter::Impl {
   Impl(const std::string& out_path, RunSpec given_spec, const RunOptions& options)
       : system(options.file_system ? *options.file_system : posix_file_system()),
         paths(out_path),
+        shard(options.shard),
         spec(checked(std::move(given_spec))),
         run(start_run(system, paths, spec, options)),
         map(spec, options.shard, run.places),
         hashes(static_cast<std::size_t>(map.tiles().size())) {
     if (!run.journal) return;
+    if (grows_mixed()) sets.resize(hashes.size());
     check_committed_tiles();
     for (Index t = map.tiles().start; t < map.tiles().stop; ++t)
       if (!hash(t)) to_do.push_back(t);
@@ -41,7 +45,8 @@ struct RunWriter::Impl {
       check_names(system, paths, run);
       if (given) given();
     };
-    writer.emplace(spec, map, run.partial, *run.journal, guarded);
+    writer.emplace(spec, map, run.partial, *run.journal, guarded,
+                   [this](const JournalRecord& record) { take(record); });
   }
 
   static RunSpec checked(RunSpec spec) {
@@ -51,15 +56,25 @@ struct RunWriter::Impl {
     return with_utf8_texts(std::move(spec));
   }
 
-  std::optional<std::uint64_t>& hash(Index tile) {
-    return hashes[static_cast<std::size_t>(tile - map.tiles().start)];
+  std::size_t position(Index tile) const {
+    return static_cast<std::size_t>(tile - map.tiles().start);
+  }
+
+  std::optional<std::uint64_t>& hash(Index tile) { return hashes[position(tile)]; }
+
+  /// Who made which tile is known at the end only; of a merge it is known from the start.
+  bool grows_mixed() const { return !spec.mixture.empty() && spec.mixture.by_tile.empty(); }
+
+  void take(const JournalRecord& record) {
+    hash(record.tile) = record.hash;
+    if (!sets.empty()) sets[position(record.tile)] = record.instruction_set;
   }
 
   /// Believes the journal only where the data agrees.
   void check_committed_tiles() {
     const Range tiles = map.tiles();
-    for (const JournalRecord& record : run.journal->records())
-      if (record.tile >= tiles.start && record.tile < tiles.stop) hash(record.tile) = record.hash;
+    for (const JournalRecord& record : run.journal->release_records())
+      if (record.tile >= tiles.start && record.tile < tiles.stop) take(record);
     for (Index t = tiles.start; t < tiles.stop; ++t) {
       if (!hash(t)) continue;
       const std::vector<std::byte> packed = read_packed(spec, map, t, run.partial);
@@ -82,7 +97,17 @@ struct RunWriter::Impl {
     return sum;
   }
 
+  /// The list of who made what is part of the file's frame.
+  void write_mixture() {
+    for (const std::uint8_t set : sets)
+      spec.mixture.by_tile.push_back(static_cast<std::int8_t>(set));
+    const hdf5::FileImage image = build_image(spec, shard);
+    repair_metadata(image, run.partial);
+    run.seal = seal_of(image);
+  }
+
   void write_conclusion() {
+    if (grows_mixed()) write_mixture();
     if (const auto offset = map.gradient_offset()) {
       const std::vector<double> gradient = sum_gradient();
       run.partial.write(*offset, std::as_bytes(std::span(gradient)));
@@ -144,8 +169,6 @@ void RunWriter::interrupt() {
 void RunWriter::finish() {
   if (already_finished()) return;
   impl_->writer->stop();
-  for (const JournalRecord& record : impl_->writer->written())
-    impl_->hash(record.tile) = record.hash;
   impl_->writer.reset();
   for (std::size_t i = 0; i < impl_->hashes.size(); ++i) {
     if (!impl_->hashes[i])

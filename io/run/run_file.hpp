@@ -47,6 +47,9 @@ struct RunOptions {
   FileSystem* file_system = nullptr;  ///< nullptr: the real one
   /// Neither locks nor makes OUT.lock: the caller knows that nobody else writes this output.
   bool no_lock = false;
+  /// kResume: what another instruction set committed is kept, and the file says which made what.
+  /// merge_shards: shares of unlike instruction sets are merged, likewise.
+  bool mixed_instruction_sets = false;
   /// Told what the user should know of a run that goes on.
   std::function<void(const std::string&)> notice;
   /// Called before tiles are committed, from the background thread. When it throws, they are not,

@@ -198,7 +198,7 @@ void add_attributes(FileBuilder& file, const RunSpec& spec, std::optional<Shard>
     file.set_attribute("", name, value);
   };
   set("format", std::string(shard ? "gramtile share" : "gramtile run"));
-  set("format_version", kFormatVersion);
+  set("format_version", spec.mixture.empty() ? kFormatVersion : kMixedFormatVersion);
   set("program_version", std::string(kVersion));
   set("fingerprint", fingerprint_of(spec));
   set("network", spec.network);
@@ -228,6 +228,16 @@ void add_attributes(FileBuilder& file, const RunSpec& spec, std::optional<Shard>
   if (shard) set("shard", std::vector<std::int64_t>{shard->index, shard->count});
 }
 
+/// Last of all: whatever the library allocates now lies behind the regions of tiles.
+void add_mixture(FileBuilder& file, const RunSpec& spec, Range tiles) {
+  file.set_attribute("", "instruction_set", joined(spec.mixture.names));
+  file.set_attribute("", kInstructionSetsName, spec.mixture.names);
+  if (tiles.size() == 0) return;
+  file.generate_int64(kTileInstructionSetName, {tiles.size()},
+                      [mixture = spec.mixture](Index i) { return Index{mixture.at(i)}; });
+  file.name_axes(kTileInstructionSetName, {"tile"});
+}
+
 }  // namespace
 
 hdf5::FileImage build_image(const RunSpec& spec, std::optional<Shard> shard) {
@@ -247,6 +257,7 @@ hdf5::FileImage build_image(const RunSpec& spec, std::optional<Shard> shard) {
     reserve_matrices(file, spec, axes);
   }
   add_labels(file, spec, shard ? nullptr : &axes);
+  if (!spec.mixture.empty()) add_mixture(file, spec, tiles);
   return file.finish();
 }
 

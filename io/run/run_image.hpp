@@ -15,8 +15,11 @@ namespace gramtile {
 
 /// Attribute `format_version` of what is written here; docs/file_format.md has the history.
 inline constexpr std::int64_t kFormatVersion = 2;
+/// Of files with a mixture of instruction sets, which programs of version 2 do not know.
+inline constexpr std::int64_t kMixedFormatVersion = 3;
 
-/// Equal specs give equal images.
+/// Equal specs give equal images. A mixture adds to what the image of the same spec without it has:
+/// reserved regions lie where they lie there, so that a run can become mixed in the middle.
 hdf5::FileImage build_image(const RunSpec& spec, std::optional<Shard> shard);
 
 /// Bytes [offset, offset + bytes.size()) of the file as it is created: NaN, or zeros, in the
@@ -30,7 +33,7 @@ std::string digest_of(const hdf5::FileImage& image);
 void write_image(const hdf5::FileImage& image, File& file);
 
 /// Compares everything but the reserved regions with what is in `file`, and writes what differs.
-/// Returns true when nothing did.
+/// From the end on, so that nothing leads to what is not there yet. Returns true when nothing did.
 bool repair_metadata(const hdf5::FileImage& image, File& file);
 
 }  // namespace gramtile

@@ -82,7 +82,8 @@ std::vector<SpecFact> facts_of(const RunSpec& spec) {
                      p < spec.parameter_values.size() ? fmt::format("{}", spec.parameter_values[p])
                                                       : std::string("unknown")});
   if (!spec.upstream_hash.empty()) facts.push_back({"upstream", spec.upstream_hash});
-  facts.push_back({kInstructionSet, spec.instruction_set});
+  facts.push_back(
+      {kInstructionSet, spec.mixture.empty() ? spec.instruction_set : joined(spec.mixture.names)});
   facts.push_back({"numerics version", std::to_string(spec.numerics_version)});
   return facts;
 }
@@ -123,7 +124,8 @@ std::string advice_to_resume(const std::vector<SpecFact>& before,
   if (first == value_of(now, kInstructionSet)) return "";
   return fmt::format(
       "; results of two instruction sets differ in their last digits: continue with "
-      "GRAMTILE_TARGET={} in the environment, on a processor that has it",
+      "GRAMTILE_TARGET={} in the environment, on a processor that has it, or accept the mixture "
+      "with --mixed-instruction-sets",
       first);
 }
 
@@ -131,7 +133,12 @@ std::string advice_to_merge(const std::vector<SpecFact>& before, const std::vect
   if (value_of(before, kInstructionSet) == value_of(now, kInstructionSet)) return "";
   return "; results of two instruction sets differ in their last digits: compute every share with "
          "the same GRAMTILE_TARGET in the environment, one that all processors have (for example "
-         "AVX2)";
+         "AVX2), or accept the mixture with --mixed-instruction-sets";
+}
+
+std::vector<SpecFact> without_instruction_set(std::vector<SpecFact> facts) {
+  std::erase_if(facts, [](const SpecFact& fact) { return fact.name == kInstructionSet; });
+  return facts;
 }
 
 }  // namespace gramtile

@@ -11,6 +11,7 @@
 #include "engine/core/tile.hpp"
 #include "engine/core/version.hpp"
 #include "engine/schedule/compute.hpp"
+#include "io/run/mixed_sets.hpp"
 
 namespace gramtile {
 
@@ -60,13 +61,15 @@ struct RunSpec {
   std::vector<std::string> parameter_names;  ///< [P]
   std::vector<double> parameter_values;      ///< [P]
   std::string upstream_hash;                 ///< of ∂L/∂K for kGradient; empty otherwise
-  std::string instruction_set;
+  std::string instruction_set;               ///< that began the file
+  MixedSets mixture;                         ///< where others took part
   int numerics_version = kNumericsVersion;
 
   // Provenance: stored, never compared. A resumed run keeps that of its first start.
   std::string upstream;  ///< as the user named it
   /// The command without what cannot change a byte of the result (--out, --threads, --memory,
-  /// --resume, --overwrite, --shard, --quiet), so that shards and resumed runs agree on it.
+  /// --resume, --overwrite, --shard, --mixed-instruction-sets, --quiet), so that shards and resumed
+  /// runs agree on it.
   std::string command;
   std::string created;  ///< see creation_time()
 };
@@ -95,6 +98,9 @@ std::string differences(const std::vector<SpecFact>& before, const std::vector<S
 /// or "".
 std::string advice_to_resume(const std::vector<SpecFact>& before, const std::vector<SpecFact>& now);
 std::string advice_to_merge(const std::vector<SpecFact>& before, const std::vector<SpecFact>& now);
+
+/// The facts but for the instruction set: what is compared where mixtures are accepted.
+std::vector<SpecFact> without_instruction_set(std::vector<SpecFact> facts);
 
 /// The spec as JSON text and back. Labels are left out (files keep them as datasets), only their
 /// hash stays. `spec_from_json` throws DataError naming `file`.

@@ -36,8 +36,9 @@ struct StartedRun {
   bool replace = false;  ///< an existing output may be replaced
 };
 
-/// Creates or continues. On continuing, `spec` takes over the provenance of the first start.
-/// Throws as RunWriter's constructor says.
+/// Creates or continues. On continuing, `spec` takes over the provenance of the first start, and
+/// its instruction set too where options.mixed_instruction_sets lets them differ; spec.mixture has
+/// the names then. Throws as RunWriter's constructor says.
 StartedRun start_run(FileSystem& system, const RunPaths& paths, RunSpec& spec,
                      const RunOptions& options);
 

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
+#include <vector>
 
 #include "io/run/content_hash.hpp"
 #include "io/run/run_image.hpp"
@@ -85,15 +87,19 @@ void write_image(const hdf5::FileImage& image, File& file) {
 bool repair_metadata(const hdf5::FileImage& image, File& file) {
   bool intact = true;
   std::vector<std::byte> expected, found;
-  for_metadata(image, [&](std::uint64_t offset, std::size_t size) {
+  std::vector<std::pair<std::uint64_t, std::size_t>> pieces;
+  for_metadata(image,
+               [&](std::uint64_t offset, std::size_t size) { pieces.emplace_back(offset, size); });
+  std::ranges::reverse(pieces);
+  for (const auto& [offset, size] : pieces) {
     expected.resize(size);
     found.resize(size);
     image.read(offset, expected);
     file.read_all(offset, found);
-    if (expected == found) return;
+    if (expected == found) continue;
     file.write(offset, expected);
     intact = false;
-  });
+  }
   return intact;
 }
 

@@ -91,6 +91,15 @@ class FlippedBitsTest(CommandTest):
         self.run_command("kernel-grad", *self.inputs, "--jacobian", "--with-kernel", "--out", "j.h5")
         self.verify_notices("j.h5", "jacobian file")
 
+    def test_a_merged_file_of_two_instruction_sets(self):
+        for r, target in enumerate((None, "SCALAR")):
+            env = {"GRAMTILE_TARGET": target} if target else {}
+            self.run_command("kernel-build", *self.inputs, "--shard", f"{r}/2", "--out", f"m{r}.h5", env=env)
+        self.run_command("kernel-merge", "m0.h5", "m1.h5", "--out", "m.h5", "--mixed-instruction-sets")
+        with h5py.File(self.dir / "m.h5") as f:
+            self.assertEqual(len(f.attrs["instruction_sets"]), 2)
+        self.verify_notices("m.h5", "merged file of two instruction sets")
+
     def test_a_share_that_is_merged(self):
         for r in (0, 1):
             self.run_command("kernel-build", *self.inputs, "--shard", f"{r}/2", "--out", f"s{r}.h5")
