@@ -109,6 +109,11 @@ class ReversePairStep {
     const LaneSteps& forward = program_.forward;
     const LaneStep& f = step.forward;
     const Index stride = forward.slot_stride * n;
+    if (f.source == RowSource::kPoint) {
+      ReversePoint<kBends>(d_, program_, step, b_.pack, b_.adjoints,
+                           {b_.bend, b_.row_bend, b_.row_bend_first});
+      return {hn::Zero(d_), hn::Zero(d_), hn::Zero(d_)};  // it has no parameter
+    }
     const T* addend = f.addend_derivative ? b_.pack.slots + f.addend_slot * stride : nullptr;
     const AdjointRows<D> rows = OutputAdjoint(d_, step, stride, b_.adjoints, addend);
     const V bias_before = bias;

@@ -1,5 +1,5 @@
 // The chain of variances read backwards: xx depends on the parameters on its own, through sums of
-// windows alone, and every relu of a pair adds adjoint · bend / (2π xx) to it
+// windows and diagonals of activations, and every relu of a pair adds adjoint · bend / (2π xx) to it
 // (docs/mathematics.md, 25). Used per pair for jacobians (the row's and the column's chain), and
 // per image, once a tile, for gradients. Included once per target.
 #if defined(GRAMTILE_LANES_CHAIN_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
@@ -221,7 +221,12 @@ void ReversePairChainStep(D d, const ReverseSteps& program, const ReverseStep& s
         d, program, step, next, variance, addend,
         {buffers.adjoints, buffers.scratch, bend, buffers.raw}, bias);
   };
-  if (step.forward.source == RowSource::kImages) {
+  if (step.forward.source == RowSource::kPoint) {
+    const PairStack<T> stack = PairStackOf(d, f, step.forward, pack);
+    const StackNumbers<T>&own = kRow ? stack.row : stack.pack,
+          &other = kRow ? stack.pack : stack.row;
+    ReversePointChain(d, program, step, {own, kRow, buffers.bend, other.first}, buffers.adjoints);
+  } else if (step.forward.source == RowSource::kImages) {
     run(std::true_type(), SquaredImage<D, kRow>{d, example, f.num_pixels, f.channels}, nullptr);
   } else if (!reads_relu(step.forward)) {
     run(std::true_type(), Map{d, extra + step.source_variance * lanes}, nullptr);
@@ -307,7 +312,12 @@ void RunChain(D d, const ReverseSteps& program, const ChainOperands<hn::TFromD<D
       ReverseChainStep<true>(d, program, step, next, variance, addend,
                              {o.adjoints, o.scratch, bend, raw}, bias);
     };
-    if (step.forward.source == RowSource::kImages) {
+    if (step.forward.source == RowSource::kPoint) {
+      const Index at = step.forward.map_offset * n;
+      const T* const bend = o.bend != nullptr ? o.bend + at : nullptr;
+      ReversePointChain(d, program, step, {{roots + at, inverses + at}, false, bend, nullptr},
+                        o.adjoints);
+    } else if (step.forward.source == RowSource::kImages) {
       run(SquaredImage<D, false>{d, o.pack, f.num_pixels, f.channels}, nullptr);
     } else if (!reads_relu(step.forward)) {
       run(VectorMap<D>{d, extra + step.source_variance * n}, nullptr);

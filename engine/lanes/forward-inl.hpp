@@ -18,6 +18,7 @@
 #endif
 
 #include "engine/lanes/next_sums-inl.hpp"
+#include "engine/lanes/point_step-inl.hpp"
 #include "engine/lanes/poison-inl.hpp"
 #include "engine/lanes/step-inl.hpp"
 
@@ -194,6 +195,10 @@ class ForwardPass {
   // Runs step i and what it does of others. Returns the number of steps that are done.
   HWY_INLINE Index RunFrom(Index i) const {
     const LaneStep& step = program_.steps[i];
+    if (step.source == RowSource::kPoint) {
+      RunPoint(d_, program_, step, pack_);
+      return 1;
+    }
     const LaneStep* const next = Following(i);
     if (next != nullptr && next->applied_before) {
       const LaneStep* const after = Following(i + 1);

@@ -83,6 +83,8 @@ class ForwardCheck {
   void run() {
     const Index num_steps = static_cast<Index>(program_.steps.size()) - mode_.num_left;
     for (Index i = 0; i < num_steps;) {
+      require(step(i).source != RowSource::kPoint || step(i).addend_slot == kNoSlot,
+              "a point step has an addend");
       const LaneStep* const next = step_or_null(i + 1);
       const bool applies = next != nullptr && next->applied_before && !mode_.variances;
       const LaneStep* const after = step_or_null(i + (applies ? 2 : 1));
@@ -119,6 +121,7 @@ class ForwardCheck {
     void take(const Rows& rows) override {
       const LaneStep& s = check_.step(i_);
       if (s.source == RowSource::kImages) return;
+      require(s.source != RowSource::kPoint || s.pointwise(), "a point step has a window");
       check_.slots_.read(s.input_slot, s.input, rows, all_columns(s.input),
                          check_.owner_of(check_.values(i_).source));
     }
@@ -164,6 +167,7 @@ class ForwardCheck {
                   step(last + 1).input == step(last).output,
               "sums are made of another value than they are read of");
       require(window_of(i).unit(), "sums are made by a loop that cannot");
+      require(step(last + 1).source != RowSource::kPoint, "a point step is given sums");
       const bool haversines = mode_.haversines && step(i).haversine_suffices;
       next.emplace(scratch_, window_of(last + 1), mode_.splits && !applies && haversines);
       next->start();

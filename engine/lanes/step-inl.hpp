@@ -7,7 +7,7 @@
 #define GRAMTILE_LANES_STEP_INL_HPP_
 #endif
 
-#include "engine/lanes/relu-inl.hpp"
+#include "engine/activations/relu-inl.hpp"
 #include "engine/lanes/window-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -255,6 +255,8 @@ HWY_NOINLINE void RunStepFromSource(D d, const LaneSteps& program, const LaneSte
       return run(ReluRows<D, true>{d, ReluSource(d, program, step, pack)});
     case RowSource::kRelu:
       return run(ReluRows<D, false>{d, ReluSource(d, program, step, pack)});
+    case RowSource::kPoint:
+      return;  // has loops of its own (point_step-inl.hpp)
   }
 }
 
