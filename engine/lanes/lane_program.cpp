@@ -430,7 +430,7 @@ class Compiler {
 
 }  // namespace
 
-LaneSteps LaneProgram::view() const {
+LaneSteps LaneProgram::view(ForwardMode mode) const {
   return {.steps = steps.data(),
           .num_steps = static_cast<Index>(steps.size()),
           .output_slot = output_slot,
@@ -442,7 +442,8 @@ LaneSteps LaneProgram::view() const {
           .slot_stride = slot_pixels,
           .row_vectors = row_vectors,
           .scratch_vectors = scratch_vectors,
-          .keeps_values = keeps_values};
+          .keeps_values = keeps_values,
+          .mode = mode};
 }
 
 LaneProgram compile_lanes(const Program& program, bool keep_values) {

@@ -81,7 +81,7 @@ struct LaneProgram {
   Index num_extra_pixels = 0;
 
   /// The form the kernels take. Valid as long as this object.
-  LaneSteps view() const;
+  LaneSteps view(ForwardMode mode = ForwardMode::kKernel) const;
 };
 
 /// `keep_values`: every value that is stored keeps a slot of its own, as a tape for the backward

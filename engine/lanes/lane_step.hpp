@@ -105,6 +105,23 @@ bool sums_whole_map(const LaneStep& step);
 /// Output rows are written only after the input rows at their place have been read.
 bool can_run_in_place(const LaneStep& step);
 
+/// What a forward pass leaves in the slots for a way back. Without a tape, kKernel alone.
+enum class ForwardMode {
+  kKernel,        ///< K; on a tape, every stored value as it is
+  kJacobian,      ///< haversines in place of values where they suffice (LaneStep)
+  kGradient,      ///< the same, and of steps that read the images the sums of windows (ReluEnd)
+  kGradientTurn,  ///< as kGradient, without the last two steps: the way back runs them (ReluTurn)
+};
+
+/// Steps at the end that a forward pass leaves to the way back.
+constexpr Index num_left(ForwardMode mode) { return mode == ForwardMode::kGradientTurn ? 2 : 0; }
+
+constexpr bool keeps_haversines(ForwardMode mode) { return mode != ForwardMode::kKernel; }
+
+constexpr bool keeps_sums(ForwardMode mode) {
+  return mode == ForwardMode::kGradient || mode == ForwardMode::kGradientTurn;
+}
+
 /// A lane program as the kernels see it.
 struct LaneSteps {
   const LaneStep* steps = nullptr;
@@ -115,14 +132,11 @@ struct LaneSteps {
   Index num_map_pixels = 0;    ///< of all activations together: extent of a variance stack
   Index num_extra_pixels = 0;  ///< of maps that derivatives need beside the activations
   Index num_slots = 0;
-  Index slot_stride = 0;          ///< between slots [vectors]
-  Index row_vectors = 0;          ///< extent of a row buffer [vectors]
-  Index scratch_vectors = 0;      ///< extent of scratch [vectors]
-  bool keeps_values = false;      ///< a tape: no slot is used twice
-  bool keeps_haversines = false;  ///< on the tape, where they suffice: for gradients
-  /// In place of haversines the sums of windows, of steps that read the images.
-  bool keeps_sums = false;
-  Index num_left = 0;  ///< steps at the end that a forward pass leaves to a gradient
+  Index slot_stride = 0;      ///< between slots [vectors]
+  Index row_vectors = 0;      ///< extent of a row buffer [vectors]
+  Index scratch_vectors = 0;  ///< extent of scratch [vectors]
+  bool keeps_values = false;  ///< a tape: no slot is used twice
+  ForwardMode mode = ForwardMode::kKernel;
 };
 
 /// The images and variance stacks of one block, in two layouts: as columns, packs of `lanes`
@@ -144,7 +158,7 @@ struct PackOperands {
   const T* row;   ///< one row of a LaneBlock
   const T* pack;  ///< one pack of a LaneBlock
   T* slots;       ///< maps, [slot][pixel][lane]
-  T* scratch;     ///< row buffers of the window sums; starts out as zeros
+  T* scratch;     ///< row buffers of the window sums; needs no initial values
 };
 
 /// Buffers of one pack of images whose variances are computed.

@@ -82,6 +82,7 @@ void RunVariances(D d, const LaneSteps& program, const VarianceOperands& pack) {
     return slot == kNoSlot ? nullptr : pack.slots + slot * program.slot_stride * lanes;
   };
   PoisonMaps(d, program, pack.slots, program.num_slots);
+  ZeroRow(d, program, pack.scratch);
   for (Index i = 0; i < program.num_steps; ++i) {
     LaneStep step = program.steps[i];
     step.sums_ready = false;  // no relu to fuse: every map is stored
