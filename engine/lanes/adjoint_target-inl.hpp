@@ -113,14 +113,15 @@ HWY_INLINE AdjointTarget<D> TargetOf(D d, const ReverseStep& step, const Reverse
                                      Index stride, hn::TFromD<D>* adjoints,
                                      const NextSums<D>& sums) {
   AdjointTarget<D> target{
-      d,
-      {step.source_adjoint == kNoSlot ? nullptr : adjoints + step.source_adjoint * stride,
-       step.source_first},
-      step.source_adjoint == kNoSlot ? AdjointWay::kSum : AdjointWay::kMap,
-      nullptr,
-      nullptr,
-      false,
-      hn::Zero(d)};
+      .d = d,
+      .adjoint = {.map = step.source_adjoint == kNoSlot ? nullptr
+                                                        : adjoints + step.source_adjoint * stride,
+                  .first = step.source_first},
+      .way = step.source_adjoint == kNoSlot ? AdjointWay::kSum : AdjointWay::kMap,
+      .next = nullptr,
+      .origin = nullptr,
+      .stays = false,
+      .sum = hn::Zero(d)};
   if (!SumsForNext(next)) return target;
   target.next = &sums;
   target.origin = sums.Origin(0);

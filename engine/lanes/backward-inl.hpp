@@ -52,14 +52,15 @@ template <class D>
 HWY_INLINE AdjointRows<D> OutputAdjoint(D d, const ReverseStep& step, Index stride,
                                         hn::TFromD<D>* adjoints, const hn::TFromD<D>* addend) {
   using T = hn::TFromD<D>;
-  return {d,
-          adjoints + step.output_adjoint * stride,
-          addend,
-          step.addend_adjoint == kNoSlot ? nullptr : adjoints + step.addend_adjoint * stride,
-          step.addend_first,
-          static_cast<T>(step.forward.addend_weight),
-          hn::Zero(d),
-          hn::Zero(d)};
+  return {.d = d,
+          .adjoint = adjoints + step.output_adjoint * stride,
+          .addend = addend,
+          .addend_adjoint =
+              step.addend_adjoint == kNoSlot ? nullptr : adjoints + step.addend_adjoint * stride,
+          .addend_first = step.addend_first,
+          .addend_weight = static_cast<T>(step.forward.addend_weight),
+          .sum = hn::Zero(d),
+          .addend_sum = hn::Zero(d)};
 }
 
 // The raw derivatives of one step by one pack, per lane.
@@ -109,6 +110,11 @@ class ReversePairStep {
     const LaneSteps& forward = program_.forward;
     const LaneStep& f = step.forward;
     const Index stride = forward.slot_stride * n;
+    if (f.source == RowSource::kPoint) {
+      ReversePoint<kBends>(d_, program_, step, b_.pack, b_.adjoints,
+                           {b_.bend, b_.row_bend, b_.row_bend_first});
+      return {hn::Zero(d_), hn::Zero(d_), hn::Zero(d_)};  // it has no parameter
+    }
     const T* addend = f.addend_derivative ? b_.pack.slots + f.addend_slot * stride : nullptr;
     const AdjointRows<D> rows = OutputAdjoint(d_, step, stride, b_.adjoints, addend);
     const V bias_before = bias;
@@ -132,13 +138,15 @@ class ReversePairStep {
                      const Source& source) const {
     const Index stride = program_.forward.slot_stride * static_cast<Index>(hn::Lanes(d_));
     const PlainAdjoint<D, Source> consumer{
-        d_,
-        source,
-        {step.source_adjoint == kNoSlot ? nullptr : b_.adjoints + step.source_adjoint * stride,
-         step.source_first},
-        static_cast<T>(step.forward.weight),
-        step.forward.input,
-        {hn::Zero(d_), hn::Zero(d_)}};
+        .d = d_,
+        .source = source,
+        .adjoint = {.map = step.source_adjoint == kNoSlot
+                               ? nullptr
+                               : b_.adjoints + step.source_adjoint * stride,
+                    .first = step.source_first},
+        .weight = static_cast<T>(step.forward.weight),
+        .shape = step.forward.input,
+        .weight_sums = {hn::Zero(d_), hn::Zero(d_)}};
     Transposed(d_, step, program_.forward.row_vectors, b_.pack.scratch, rows,
                ConsumerOf(d_, consumer));
     return hn::Add(consumer.weight_sums[0], consumer.weight_sums[1]);
@@ -165,17 +173,17 @@ class ReversePairStep {
                                                                     const ReverseStep* next,
                                                                     const NextSums<D>& sums) const {
     const Index stride = program_.forward.slot_stride * static_cast<Index>(hn::Lanes(d_));
-    return {d_,
-            ReluSource(d_, program_.forward, step.forward, b_.pack),
-            TargetOf(d_, step, next, stride, b_.adjoints, sums),
-            SafeWeight<T>(step.forward.weight),
-            step.forward.input,
-            b_.bend,
-            b_.row_bend,
-            b_.row_bend_first,
-            b_.group,
-            hn::Zero(d_),
-            hn::Zero(d_)};
+    return {.d = d_,
+            .operands = ReluSource(d_, program_.forward, step.forward, b_.pack),
+            .target = TargetOf(d_, step, next, stride, b_.adjoints, sums),
+            .weight = SafeWeight<T>(step.forward.weight),
+            .shape = step.forward.input,
+            .bend = b_.bend,
+            .row_bend = b_.row_bend,
+            .row_bend_first = b_.row_bend_first,
+            .group = b_.group,
+            .slope_sum = hn::Zero(d_),
+            .bend_sum = hn::Zero(d_)};
   }
 
   template <bool kNonneg>
@@ -216,6 +224,7 @@ template <class D>
 void RunGradient(D d, const ReverseSteps& program, const GradientOperands<hn::TFromD<D>>& o) {
   const Index n = static_cast<Index>(hn::Lanes(d)), stride = program.forward.slot_stride * n;
   PoisonAdjoints(d, program, o.adjoints);
+  ZeroRow(d, program.forward, o.pack.scratch);
   hn::Store(hn::Load(d, o.seeds), d, o.adjoints + program.seed_adjoint * stride);
   const auto add = [&](Index i, const RawSums<D>& sums) HWY_ATTR {
     double* raw = o.raw + i * kNumRaw;
@@ -226,7 +235,7 @@ void RunGradient(D d, const ReverseSteps& program, const GradientOperands<hn::TF
   hn::Vec<D> bias = hn::Zero(d);
   for (Index i = 0; i < program.num_steps; ++i) {
     const ReverseStep& step = program.steps[i];
-    const bool turn = i == 0 && program.turns;
+    const bool turn = i == 0 && program.forward.mode == ForwardMode::kGradientTurn;
     PoisonScratch(d, program.forward, o.pack.scratch,
                   turn ? SumsFoundBy(program.steps[1].forward) : SumsFoundBy(step));
     const ReversePairStep<Bends::kSums, D> reverse(
@@ -236,7 +245,7 @@ void RunGradient(D d, const ReverseSteps& program, const GradientOperands<hn::TF
     const ReverseStep* const next = i + 1 < program.num_steps ? &program.steps[i + 1] : nullptr;
     if (turn) {
       add(i, reverse.Turn(step, *next, hn::Load(d, o.seeds), bias));
-    } else if (step.ends && program.forward.keeps_sums) {
+    } else if (step.ends && keeps_sums(program.forward.mode)) {
       RawSums<D> last;
       add(i, reverse.End(step, *next, bias, last));
       add(++i, last);

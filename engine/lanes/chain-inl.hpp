@@ -1,6 +1,6 @@
 // The chain of variances read backwards: xx depends on the parameters on its own, through sums of
-// windows alone, and every relu of a pair adds adjoint · bend / (2π xx) to it
-// (docs/mathematics.md, 25). Used per pair for jacobians (the row's and the column's chain), and
+// windows and diagonals of activations, and every relu of a pair adds adjoint · bend / (2π xx) to
+// it (docs/mathematics.md, 25). Used per pair for jacobians (the row's and the column's chain), and
 // per image, once a tile, for gradients. Included once per target.
 #if defined(GRAMTILE_LANES_CHAIN_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
 #ifdef GRAMTILE_LANES_CHAIN_INL_HPP_
@@ -162,17 +162,17 @@ template <class D>
 struct ChainBuffers {
   using T = hn::TFromD<D>;
   T *adjoints, *scratch;
-  const T* bend;  // of the relu at hand, or nullptr
-  T* raw;         // [kNumRaw][lane] of the step: added to
+  T* raw;  // [kNumRaw][lane] of the step: added to
 };
 
 // One step of one chain, and `next`, the one after it. `addend`: xx of the addend where its weight
-// is differentiated, as a Variance. `bias` as for ReversePairStep.
+// is differentiated, as a Variance. `bend` of the step at hand, or nullptr. `bias` as for
+// ReversePairStep.
 template <bool kWeightSum, class D, class Variance, class Addend>
 HWY_INLINE void ReverseChainStep(D d, const ReverseSteps& program, const ReverseStep& step,
                                  const ReverseStep* next, const Variance& variance,
-                                 const Addend& addend, const ChainBuffers<D>& buffers,
-                                 hn::Vec<D>& bias) {
+                                 const Addend& addend, const hn::TFromD<D>* bend,
+                                 const ChainBuffers<D>& buffers, hn::Vec<D>& bias) {
   using T = hn::TFromD<D>;
   const Index n = static_cast<Index>(hn::Lanes(d)), stride = program.forward.slot_stride * n;
   auto addend_sum = hn::Zero(d);
@@ -185,13 +185,13 @@ HWY_INLINE void ReverseChainStep(D d, const ReverseSteps& program, const Reverse
   const AdjointRows<D> rows = OutputAdjoint(d, step, stride, buffers.adjoints, nullptr);
   const NextSums<D> sums = NextSumsOf(d, program, step, next, buffers.scratch);
   const ChainAdjoint<kWeightSum, D, Variance> consumer{
-      d,
-      variance,
-      TargetOf(d, step, next, stride, buffers.adjoints, sums),
-      buffers.bend,
-      static_cast<T>(step.forward.weight),
-      step.forward.input,
-      hn::Zero(d)};
+      .d = d,
+      .variance = variance,
+      .target = TargetOf(d, step, next, stride, buffers.adjoints, sums),
+      .bend = bend,
+      .weight = static_cast<T>(step.forward.weight),
+      .shape = step.forward.input,
+      .weight_sum = hn::Zero(d)};
   Transposed(d, step, program.forward.row_vectors, buffers.scratch, rows, ConsumerOf(d, consumer));
   const auto add = [&](int kind, hn::Vec<D> v) HWY_ATTR {
     hn::Store(hn::Add(v, hn::Load(d, buffers.raw + kind * n)), d, buffers.raw + kind * n);
@@ -202,34 +202,96 @@ HWY_INLINE void ReverseChainStep(D d, const ReverseSteps& program, const Reverse
   bias = consumer.target.sum;
 }
 
-// The chain of the pair's row image (kRow) or of its column images.
+// Whose chain it is: where the variances of one side stand, as Variances of ReverseChainStep.
+//
+// A pair's row image (kRow) or its column images. Their own derivatives by weights behind
+// haversines follow from those of the step before (weight_sums.hpp).
 template <bool kRow, class D>
-void ReversePairChainStep(D d, const ReverseSteps& program, const ReverseStep& step,
-                          const ReverseStep* next, const PackOperands<hn::TFromD<D>>& pack,
-                          const ChainBuffers<D>& buffers, hn::Vec<D>& bias) {
+struct PairSide {
   using T = hn::TFromD<D>;
   using Map = std::conditional_t<kRow, RowMap<D>, VectorMap<D>>;
   using Roots = std::conditional_t<kRow, RowRoots<D>, ColumnRoots<D>>;
-  const LaneSteps& f = program.forward;
-  const Index lanes = kRow ? 1 : static_cast<Index>(hn::Lanes(d));
-  const T* example = kRow ? pack.row : pack.pack;
-  const Index num_values = f.channels * f.num_pixels;
-  const T* extra = example + (num_values + 2 * f.num_map_pixels) * lanes;
-  const Map addend{d, extra + step.addend_variance * lanes};
-  const auto run = [&](auto weight_sum, const auto& variance, const T* bend) HWY_ATTR {
-    ReverseChainStep<decltype(weight_sum)::value>(
-        d, program, step, next, variance, addend,
-        {buffers.adjoints, buffers.scratch, bend, buffers.raw}, bias);
-  };
-  if (step.forward.source == RowSource::kImages) {
-    run(std::true_type(), SquaredImage<D, kRow>{d, example, f.num_pixels, f.channels}, nullptr);
-  } else if (!reads_relu(step.forward)) {
-    run(std::true_type(), Map{d, extra + step.source_variance * lanes}, nullptr);
-  } else {
-    const Roots roots{d, ReluSource(d, f, step.forward, pack)};
-    step.from_haversines ? run(std::false_type(), roots, buffers.bend)
-                         : run(std::true_type(), roots, buffers.bend);
+  D d;
+  const LaneSteps& forward;
+  const PackOperands<T>& pack;
+  const T* bend;  // of the step at hand
+
+  static constexpr bool kCompletesWeights = true;  // CompleteWeightSums
+  HWY_INLINE const T* Values() const { return kRow ? pack.row : pack.pack; }
+  HWY_INLINE SquaredImage<D, kRow> Image() const {
+    return {d, Values(), forward.num_pixels, forward.channels};
   }
+  HWY_INLINE Map ExtraMap(Index offset) const {
+    return {d, Values() + (values_per_example(forward) - forward.num_extra_pixels + offset) *
+                              (kRow ? 1 : static_cast<Index>(hn::Lanes(d)))};
+  }
+  HWY_INLINE Roots RootsOf(const LaneStep& step) const {
+    return {d, ReluSource(d, forward, step, pack)};
+  }
+  HWY_INLINE const T* BendOf(const LaneStep&) const { return bend; }
+  HWY_INLINE ChainSide<T> PointOf(const LaneStep& step) const {
+    const PairStack<T> stack = PairStackOf(d, forward, step, pack);
+    return {kRow ? stack.row : stack.pack, kRow, bend, kRow ? stack.pack.first : stack.row.first};
+  }
+};
+
+// A pack of images by themselves.
+template <class D>
+struct ImageSide {
+  using T = hn::TFromD<D>;
+  D d;
+  const LaneSteps& forward;
+  const T* pack;
+  const T* bends;  // [num_map_pixels][lane], or nullptr
+
+  static constexpr bool kCompletesWeights = false;  // sums them all
+  HWY_INLINE const T* At(Index value) const {
+    return pack + value * static_cast<Index>(hn::Lanes(d));
+  }
+  HWY_INLINE const T* First(const LaneStep& step) const {
+    return At(forward.channels * forward.num_pixels + step.map_offset);
+  }
+  HWY_INLINE const T* Second(const LaneStep& step) const {
+    return At(forward.channels * forward.num_pixels + forward.num_map_pixels + step.map_offset);
+  }
+  HWY_INLINE SquaredImage<D, false> Image() const {
+    return {d, pack, forward.num_pixels, forward.channels};
+  }
+  HWY_INLINE VectorMap<D> ExtraMap(Index offset) const {
+    return {d, At(values_per_example(forward) - forward.num_extra_pixels + offset)};
+  }
+  HWY_INLINE ImageRoots<D> RootsOf(const LaneStep& step) const {
+    return {d, First(step), Second(step)};
+  }
+  HWY_INLINE const T* BendOf(const LaneStep& step) const {
+    return bends == nullptr ? nullptr : bends + step.map_offset * static_cast<Index>(hn::Lanes(d));
+  }
+  HWY_INLINE ChainSide<T> PointOf(const LaneStep& step) const {
+    return {{First(step), Second(step)}, false, BendOf(step), nullptr};
+  }
+};
+
+// One step of the chain of one side, and `next`, the one after it.
+template <class D, class Side>
+void ReverseSideStep(D d, const ReverseSteps& program, const ReverseStep& step,
+                     const ReverseStep* next, const Side& side, const ChainBuffers<D>& buffers,
+                     hn::Vec<D>& bias) {
+  const LaneStep& f = step.forward;
+  if (f.source == RowSource::kPoint) {
+    return ReversePointChain(d, program, step, side.PointOf(f), buffers.adjoints);
+  }
+  const auto run = [&](auto weight_sum, const auto& variance, const hn::TFromD<D>* bend) HWY_ATTR {
+    ReverseChainStep<decltype(weight_sum)::value>(
+        d, program, step, next, variance, side.ExtraMap(step.addend_variance), bend, buffers, bias);
+  };
+  if (f.source == RowSource::kImages) return run(std::true_type(), side.Image(), nullptr);
+  if (!reads_relu(f)) {
+    return run(std::true_type(), side.ExtraMap(step.source_variance), nullptr);
+  }
+  if constexpr (Side::kCompletesWeights) {
+    if (step.from_haversines) return run(std::false_type(), side.RootsOf(f), side.BendOf(f));
+  }
+  run(std::true_type(), side.RootsOf(f), side.BendOf(f));
 }
 
 // ∂weight of steps behind haversines, of every lane: weight_sums.hpp.
@@ -262,6 +324,7 @@ void RunJacobian(D d, const ReverseSteps& program, const JacobianOperands<hn::TF
   T* const adjoint_sets[] = {o.adjoints, o.row_adjoints, o.column_adjoints};
   T* const scratches[] = {o.pack.scratch, o.row_scratch, o.column_scratch};
   for (T* maps : adjoint_sets) PoisonMaps(d, program.forward, maps, program.num_adjoints);
+  for (T* scratch : scratches) ZeroRow(d, program.forward, scratch);
   hn::Store(hn::Set(d, T(1)), d, o.adjoints + seed);
   hn::Store(hn::Zero(d), d, o.row_adjoints + seed);
   hn::Store(hn::Zero(d), d, o.column_adjoints + seed);
@@ -276,10 +339,10 @@ void RunJacobian(D d, const ReverseSteps& program, const JacobianOperands<hn::TF
     hn::Store(sums.weight, d, raw + kRawWeight * n);
     hn::Store(sums.bias, d, raw + kRawBias * n);
     hn::Store(sums.addend, d, raw + kRawAddend * n);
-    ReversePairChainStep<true>(d, program, step, next, o.pack,
-                               {o.row_adjoints, o.row_scratch, o.bend, raw}, row_bias);
-    ReversePairChainStep<false>(d, program, step, next, o.pack,
-                                {o.column_adjoints, o.column_scratch, o.bend, raw}, column_bias);
+    ReverseSideStep(d, program, step, next, PairSide<true, D>{d, program.forward, o.pack, o.bend},
+                    {o.row_adjoints, o.row_scratch, raw}, row_bias);
+    ReverseSideStep(d, program, step, next, PairSide<false, D>{d, program.forward, o.pack, o.bend},
+                    {o.column_adjoints, o.column_scratch, raw}, column_bias);
   }
   CompleteWeightSums(d, program, o.raw);
 }
@@ -290,10 +353,9 @@ void RunChain(D d, const ReverseSteps& program, const ChainOperands<hn::TFromD<D
   using T = hn::TFromD<D>;
   const LaneSteps& f = program.forward;
   const Index n = static_cast<Index>(hn::Lanes(d)), stride = f.slot_stride * n;
-  const T* const roots = o.pack + f.channels * f.num_pixels * n;
-  const T* const inverses = roots + f.num_map_pixels * n;
-  const T* const extra = inverses + f.num_map_pixels * n;
+  const ImageSide<D> side{d, f, o.pack, o.bend};
   PoisonMaps(d, f, o.adjoints, program.num_adjoints);
+  ZeroRow(d, f, o.scratch);
   hn::Store(hn::Load(d, o.seeds), d, o.adjoints + program.seed_adjoint * stride);
   hn::Vec<D> bias = hn::Zero(d);
   for (Index i = 0; i < program.num_steps; ++i) {
@@ -302,19 +364,7 @@ void RunChain(D d, const ReverseSteps& program, const ChainOperands<hn::TFromD<D
     T* const raw = o.raw + i * kNumRaw * n;
     PoisonScratch(d, f, o.scratch, SumsFoundBy(step));
     for (int kind = 0; kind < kNumRaw; ++kind) hn::Store(hn::Zero(d), d, raw + kind * n);
-    const VectorMap<D> addend{d, extra + step.addend_variance * n};
-    const auto run = [&](const auto& variance, const T* bend) HWY_ATTR {
-      ReverseChainStep<true>(d, program, step, next, variance, addend,
-                             {o.adjoints, o.scratch, bend, raw}, bias);
-    };
-    if (step.forward.source == RowSource::kImages) {
-      run(SquaredImage<D, false>{d, o.pack, f.num_pixels, f.channels}, nullptr);
-    } else if (!reads_relu(step.forward)) {
-      run(VectorMap<D>{d, extra + step.source_variance * n}, nullptr);
-    } else {
-      const Index at = step.forward.map_offset * n;
-      run(ImageRoots<D>{d, roots + at, inverses + at}, o.bend != nullptr ? o.bend + at : nullptr);
-    }
+    ReverseSideStep(d, program, step, next, side, {o.adjoints, o.scratch, raw}, bias);
   }
 }
 

@@ -18,6 +18,7 @@
 #endif
 
 #include "engine/lanes/next_sums-inl.hpp"
+#include "engine/lanes/point_step-inl.hpp"
 #include "engine/lanes/poison-inl.hpp"
 #include "engine/lanes/step-inl.hpp"
 
@@ -182,8 +183,9 @@ class ForwardPass {
 
   HWY_INLINE void Run() const {
     PoisonMaps(d_, program_, pack_.slots, program_.num_slots);
+    ZeroRow(d_, program_, pack_.scratch);
     Index i = 0;
-    while (i < program_.num_steps - program_.num_left) {
+    while (i < program_.num_steps - num_left(program_.mode)) {
       PoisonScratch(d_, program_, pack_.scratch, SumsFoundBy(program_.steps[i]));
       PoisonSlots(d_, program_, pack_.slots, i);
       i += RunFrom(i);
@@ -194,6 +196,10 @@ class ForwardPass {
   // Runs step i and what it does of others. Returns the number of steps that are done.
   HWY_INLINE Index RunFrom(Index i) const {
     const LaneStep& step = program_.steps[i];
+    if (step.source == RowSource::kPoint) {
+      RunPoint(d_, program_, step, pack_);
+      return 1;
+    }
     const LaneStep* const next = Following(i);
     if (next != nullptr && next->applied_before) {
       const LaneStep* const after = Following(i + 1);
@@ -215,9 +221,9 @@ class ForwardPass {
 
   template <bool kNonneg>
   HWY_INLINE void IntoNext(const LaneStep& step, const LaneStep& next) const {
-    if (!program_.keeps_haversines || !step.haversine_suffices) {
+    if (!keeps_haversines(program_.mode) || !step.haversine_suffices) {
       IntoNext<kNonneg, Tape::kOutput>(step, next);
-    } else if (program_.keeps_sums && step.source == RowSource::kImages) {
+    } else if (keeps_sums(program_.mode) && step.source == RowSource::kImages) {
       IntoNext<kNonneg, Tape::kSums>(step, next);
     } else {
       IntoNext<kNonneg, Tape::kHaversines>(step, next);

@@ -190,8 +190,21 @@ struct ConsumerHandle {
   HWY_INLINE void Rows(Index y, Index rows) const { loops->rows(consumer, y, rows); }
 };
 
+// What a consumer has to have; what else it can have says the head of this file.
+template <class C, class D>
+concept WindowConsumer = requires(const C& consumer, Index i, const hn::Vec<D> (&one)[1],
+                                  const hn::Vec<D> (&group)[kGroupRows]) {
+  bool(C::kUnitOnly);
+  bool(C::kFused);
+  consumer.Column(i, i, i, one);
+  consumer.Column(i, i, i, group);
+  consumer.Rows(i, i);
+  consumer.KeepTotals(consumer);
+};
+
 template <class D, class Consumer>
 HWY_INLINE ConsumerHandle<D> ConsumerOf(D, const Consumer& consumer) {
+  static_assert(WindowConsumer<Consumer, D>);
   return {&consumer, &LoopsOf<D, Consumer>::kLoops};
 }
 

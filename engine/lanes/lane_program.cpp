@@ -5,9 +5,9 @@
 #include <optional>
 #include <utility>
 
+#include "engine/activations/relu_table.hpp"
 #include "engine/lanes/fuse_layers.hpp"
 #include "engine/lanes/layout_checker.hpp"
-#include "engine/lanes/relu_table.hpp"
 #include "engine/lanes/reverse_step.hpp"
 #include "engine/lanes/value_scales.hpp"
 
@@ -22,20 +22,28 @@ struct Source {
   double factor = 1;  ///< ½ behind a relu: the kernels produce twice the relu
 };
 
+constexpr double kRounding = 0x1p-24;  ///< of a float
+
 /// No covariance exceeds the product of its variances' roots by so much, by rounding, that it would
 /// lie outside the table of the relu. Sums of what is not negative and the relu (homogeneous, and
 /// rising in xy and r) pass relative errors on undiminished at the worst, so roundings add up: per
-/// operation the additions of a window on both axes, or of branches, and 16 for the rest.
+/// operation the additions of a window on both axes, or of branches, and 16 for the rest. An
+/// activation that is not homogeneous can make errors larger: behind it nothing is known.
 bool stays_in_relu_table(const Program& program) {
+  struct Roundings {
+    double operator()(const Conv2dOp& op) const {
+      return 16 + 2 * static_cast<double>(op.geometry.kernel_size);
+    }
+    double operator()(const ActivationOp& op) const {
+      return ask(op.activation, [](const auto& function) {
+        return function.kHomogeneous ? double{function.kRoundings} : 1 / kRounding;
+      });
+    }
+    double operator()(const SumOp& op) const { return 16 + static_cast<double>(op.inputs.size()); }
+  };
   double roundings = static_cast<double>(program.input.channels);
-  for (const Op& op : program.ops) {
-    roundings += 16;
-    if (const auto* conv = std::get_if<Conv2dOp>(&op))
-      roundings += 2 * static_cast<double>(conv->geometry.kernel_size);
-    if (const auto* sum = std::get_if<SumOp>(&op))
-      roundings += static_cast<double>(sum->inputs.size());
-  }
-  return roundings * 0x1p-24 < kReluTableMargin;
+  for (const Op& op : program.ops) roundings += std::visit(Roundings(), op);
+  return roundings * kRounding < kReluTableMargin;
 }
 
 /// Walks the program once. `uses_` counts how often a value is still to be read; a slot is free
@@ -48,7 +56,7 @@ class Compiler {
         exponents_(exponents),
         may_use_table_(stays_in_relu_table(program)),
         uses_(program.values.size(), 0),
-        relu_reads_(program.values.size(), false) {
+        activation_reads_(program.values.size(), false) {
     result_.input = program.input;
     result_.value_slots.assign(program.values.size(), kNoSlot);
     relu_of_.assign(program.values.size(), nullptr);
@@ -78,36 +86,39 @@ class Compiler {
  private:
   void count_uses() {
     for (const Op& op : program_.ops) {
-      if (const auto* sum = std::get_if<SumOp>(&op)) {
-        for (ValueId v : sum->inputs) ++uses(v);
-      } else if (const auto* conv = std::get_if<Conv2dOp>(&op)) {
-        ++uses(conv->input);
-      } else {
-        const ValueId read = std::get<ReluOp>(op).input;
-        ++uses(read);
-        relu_reads_[static_cast<std::size_t>(read)] = true;
-      }
+      std::visit([this](const auto& any) { count_reads(any); }, op);
     }
     ++uses(program_.output);
+  }
+  void count_reads(const Conv2dOp& op) { ++uses(op.input); }
+  void count_reads(const ActivationOp& op) {
+    ++uses(op.input);
+    activation_reads_[static_cast<std::size_t>(op.input)] = true;
+  }
+  void count_reads(const SumOp& op) {
+    for (ValueId v : op.inputs) ++uses(v);
   }
 
   void place_variance_maps() {
     for (const Op& op : program_.ops) {
-      if (const auto* relu = std::get_if<ReluOp>(&op)) {
-        result_.relu_offsets.push_back(result_.num_map_pixels);
-        result_.num_map_pixels += shape(relu->input).num_pixels();
-      }
+      const auto* of = std::get_if<ActivationOp>(&op);
+      if (of == nullptr) continue;
+      const Index num_pixels = shape(of->input).num_pixels();
+      result_.activation_maps.push_back({of->activation, result_.num_map_pixels, num_pixels});
+      result_.num_map_pixels += num_pixels;
     }
   }
 
   /// A convolution reads the images themselves; anything else needs their product in a slot.
   bool input_needs_slot() const {
     if (program_.output == 0) return true;
-    return std::any_of(program_.ops.begin(), program_.ops.end(), [](const Op& op) {
-      if (const auto* relu = std::get_if<ReluOp>(&op)) return relu->input == 0;
-      const auto* sum = std::get_if<SumOp>(&op);
-      return sum != nullptr && std::count(sum->inputs.begin(), sum->inputs.end(), 0) > 0;
-    });
+    struct ReadsInput {
+      bool operator()(const Conv2dOp&) const { return false; }
+      bool operator()(const ActivationOp& op) const { return op.input == 0; }
+      bool operator()(const SumOp& op) const { return std::ranges::count(op.inputs, 0) > 0; }
+    };
+    return std::ranges::any_of(program_.ops,
+                               [](const Op& op) { return std::visit(ReadsInput(), op); });
   }
 
   void store_input() {
@@ -119,15 +130,27 @@ class Compiler {
     result_.step_values.push_back({});
   }
 
-  void compile(const ReluOp& op, std::size_t) {
+  void compile(const ActivationOp& op, std::size_t) {
+    if (!is_fused(op.activation)) return compile_point(op);
     relu_of_[static_cast<std::size_t>(op.output)] = &op;
     if (uses(op.output) == 1 && op.output != program_.output &&
-        !relu_reads_[static_cast<std::size_t>(op.output)]) {
+        !activation_reads_[static_cast<std::size_t>(op.output)]) {
       return;  // its reader applies it
     }
     LaneStep step = step_from(op.output, 1, {}, shape(op.output));
     finish(step, {source_of(op.output).map}, op.output);
     relu_of_[static_cast<std::size_t>(op.output)] = nullptr;  // from now on it is a map
+  }
+
+  /// A point step. What it reads is a map: a relu that an activation reads is made into one.
+  void compile_point(const ActivationOp& op) {
+    LaneStep step;
+    step.source = RowSource::kPoint;
+    step.activation = ask(op.activation, [](const auto& function) { return function.code(); });
+    step.input_slot = slot_of(op.input);
+    step.map_offset = activation_map(op).offset;
+    step.input = step.output = shape(op.output);
+    finish(step, {op.input}, op.output);
   }
 
   void compile(const Conv2dOp& op, std::size_t index) {
@@ -227,14 +250,18 @@ class Compiler {
   }
 
   Source source_of(ValueId v) const {
-    if (const ReluOp* relu = relu_of_[static_cast<std::size_t>(v)]) {
+    if (const ActivationOp* relu = relu_of_[static_cast<std::size_t>(v)]) {
       const bool nonnegative =
           may_use_table_ && program_.values[static_cast<std::size_t>(relu->input)].nonnegative;
       return {nonnegative ? RowSource::kReluNonneg : RowSource::kRelu, relu->input,
-              result_.relu_offsets[static_cast<std::size_t>(relu->relu)], 0.5};
+              activation_map(*relu).offset, 0.5};
     }
     if (v == 0 && result_.value_slots[0] == kNoSlot) return {RowSource::kImages, 0, 0, 1};
     return {RowSource::kMap, v, 0, 1};
+  }
+
+  const ActivationMap& activation_map(const ActivationOp& op) const {
+    return result_.activation_maps[static_cast<std::size_t>(op.number)];
   }
 
   LaneStep step_from(ValueId v, double weight, const WindowGeometry& geometry,
@@ -390,10 +417,11 @@ class Compiler {
   const std::vector<int>& exponents_;  ///< by value
   bool may_use_table_;
   std::vector<Index> uses_;
-  std::vector<bool> relu_reads_;             ///< values that a relu reads: a step applies one only
-  std::vector<const ReluOp*> relu_of_;       ///< relus whose reader applies them
-  std::vector<const Conv2dOp*> fused_conv_;  ///< convolutions whose sum computes them
-  std::vector<const Conv2dOp*> shortcut_;    ///< 1×1 convolutions that are a sum's addend
+  std::vector<bool>
+      activation_reads_;  ///< values that an activation reads: a step applies one only
+  std::vector<const ActivationOp*> relu_of_;  ///< relus whose reader applies them
+  std::vector<const Conv2dOp*> fused_conv_;   ///< convolutions whose sum computes them
+  std::vector<const Conv2dOp*> shortcut_;     ///< 1×1 convolutions that are a sum's addend
   std::vector<ValueId> pending_branches_;  ///< of the mixture at hand, not yet matched with a step
   std::vector<Index> free_;
   std::size_t free_at_start_ = 0;
@@ -402,7 +430,7 @@ class Compiler {
 
 }  // namespace
 
-LaneSteps LaneProgram::view() const {
+LaneSteps LaneProgram::view(ForwardMode mode) const {
   return {.steps = steps.data(),
           .num_steps = static_cast<Index>(steps.size()),
           .output_slot = output_slot,
@@ -414,7 +442,8 @@ LaneSteps LaneProgram::view() const {
           .slot_stride = slot_pixels,
           .row_vectors = row_vectors,
           .scratch_vectors = scratch_vectors,
-          .keeps_values = keeps_values};
+          .keeps_values = keeps_values,
+          .mode = mode};
 }
 
 LaneProgram compile_lanes(const Program& program, bool keep_values) {

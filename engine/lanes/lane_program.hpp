@@ -1,5 +1,6 @@
 // Lowers a Program to the steps that the SIMD kernels run: relus are folded into the window sum
-// that reads them, sums into the convolution that ends their last branch, and slots are shared.
+// that reads them, other activations have steps of their own, sums are folded
+// into the convolution that ends their last branch, and slots are shared.
 #pragma once
 
 #include <vector>
@@ -39,6 +40,13 @@ struct ExtraMap {
   Index num_pixels = 0;
 };
 
+/// Where the numbers of an activation's input stand in a variance stack.
+struct ActivationMap {
+  Activation activation;
+  Index offset = 0;  ///< first pixel
+  Index num_pixels = 0;
+};
+
 /// The values of the program that a step reads and makes (its slots hold others at other times). An
 /// addend that is the step's own sum so far is the output.
 struct StepValues {
@@ -54,12 +62,12 @@ struct LaneProgram {
   Index slot_pixels = 0;  ///< extent of a slot [vectors]
   Index output_slot = 0;
   ValueId output_value = 0;
-  Index row_vectors = 0;            ///< extent of a row buffer [vectors]
-  SumsRoom sums_room;               ///< gives all sums along x their places
-  Index sums_vectors = 0;           ///< extent of all sums along x [vectors]
-  Index scratch_vectors = 0;        ///< of all scratch: row buffers, then sums along x [vectors]
-  std::vector<Index> relu_offsets;  ///< by relu: first pixel of its maps in a variance stack
-  std::vector<Index> value_slots;   ///< by ValueId: slot, kNoSlot where never stored
+  Index row_vectors = 0;      ///< extent of a row buffer [vectors]
+  SumsRoom sums_room;         ///< gives all sums along x their places
+  Index sums_vectors = 0;     ///< extent of all sums along x [vectors]
+  Index scratch_vectors = 0;  ///< of all scratch: row buffers, then sums along x [vectors]
+  std::vector<ActivationMap> activation_maps;  ///< by ActivationOp::number
+  std::vector<Index> value_slots;              ///< by ValueId: slot, kNoSlot where never stored
   Index num_map_pixels = 0;
   bool keeps_values = false;  ///< a tape
   /// K(x, y) is what stands in the output slot times 2^−(output_exponent + s_x + s_y), s_x the
@@ -73,7 +81,7 @@ struct LaneProgram {
   Index num_extra_pixels = 0;
 
   /// The form the kernels take. Valid as long as this object.
-  LaneSteps view() const;
+  LaneSteps view(ForwardMode mode = ForwardMode::kKernel) const;
 };
 
 /// `keep_values`: every value that is stored keeps a slot of its own, as a tape for the backward

@@ -19,6 +19,10 @@ bool reads_relu(const LaneStep& step) {
   return step.source == RowSource::kRelu || step.source == RowSource::kReluNonneg;
 }
 
+bool reads_variances(const LaneStep& step) {
+  return reads_relu(step) || step.source == RowSource::kPoint;
+}
+
 bool sums_whole_map(const LaneStep& step) {
   return !step.pointwise() && is_whole_window(step.geometry, step.input, step.output);
 }

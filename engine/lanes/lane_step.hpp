@@ -6,10 +6,14 @@
 //
 //   output = weight · Σ_window source + bias + addend_weight · addend
 //
+// An activation that the loops of window sums do not apply themselves (PairFunction::kFused) has a
+// step of its own, a point step, which makes a map of a map, pixel by pixel: output = weight · F.
+//
 // The pixels of every map, and of every image, are in groups of kGroupRows rows, a group column by
 // column: a kernel works on a column of a group at a time, and so finds all it needs in one place.
 #pragma once
 
+#include "engine/activations/activation_kind.hpp"
 #include "engine/core/index.hpp"
 #include "engine/network/program.hpp"
 
@@ -21,6 +25,7 @@ enum class RowSource {
   kMap,         ///< a slot as it is
   kRelu,        ///< relu of a slot that can be negative
   kReluNonneg,  ///< relu of a slot that cannot, nor exceed √xx √yy by much (relu_table.hpp)
+  kPoint,       ///< of a point step: LaneStep::activation of a slot, and no window
 };
 
 constexpr Index kNoSlot = -1;
@@ -63,7 +68,8 @@ struct LaneStep {
   Index input_slot = kNoSlot;  ///< unused for kImages
   Index output_slot = kNoSlot;
   Index addend_slot = kNoSlot;
-  Index map_offset = 0;  ///< relu: first pixel of its maps in the variance stack
+  Index map_offset = 0;            ///< relu, point: first pixel of its maps in the variance stack
+  ActivationCode activation = {};  ///< kPoint
   MapShape input, output;
   WindowGeometry geometry;
   double weight = 1;  ///< var_weight / k², a relu's ½ included
@@ -90,11 +96,31 @@ struct LaneStep {
 /// The step's source is the relu of a map.
 bool reads_relu(const LaneStep& step);
 
+/// The step reads numbers of the variance stack, at its map_offset.
+bool reads_variances(const LaneStep& step);
+
 /// The step's only window is the whole map.
 bool sums_whole_map(const LaneStep& step);
 
 /// Output rows are written only after the input rows at their place have been read.
 bool can_run_in_place(const LaneStep& step);
+
+/// What a forward pass leaves in the slots for a way back. Without a tape, kKernel alone.
+enum class ForwardMode {
+  kKernel,        ///< K; on a tape, every stored value as it is
+  kJacobian,      ///< haversines in place of values where they suffice (LaneStep)
+  kGradient,      ///< the same, and of steps that read the images the sums of windows (ReluEnd)
+  kGradientTurn,  ///< as kGradient, without the last two steps: the way back runs them (ReluTurn)
+};
+
+/// Steps at the end that a forward pass leaves to the way back.
+constexpr Index num_left(ForwardMode mode) { return mode == ForwardMode::kGradientTurn ? 2 : 0; }
+
+constexpr bool keeps_haversines(ForwardMode mode) { return mode != ForwardMode::kKernel; }
+
+constexpr bool keeps_sums(ForwardMode mode) {
+  return mode == ForwardMode::kGradient || mode == ForwardMode::kGradientTurn;
+}
 
 /// A lane program as the kernels see it.
 struct LaneSteps {
@@ -103,23 +129,21 @@ struct LaneSteps {
   Index output_slot = 0;
   Index channels = 0;
   Index num_pixels = 0;        ///< of the input image
-  Index num_map_pixels = 0;    ///< of all relus together: extent of a variance stack
-  Index num_extra_pixels = 0;  ///< of maps that derivatives need beside the relus
+  Index num_map_pixels = 0;    ///< of all activations together: extent of a variance stack
+  Index num_extra_pixels = 0;  ///< of maps that derivatives need beside the activations
   Index num_slots = 0;
-  Index slot_stride = 0;          ///< between slots [vectors]
-  Index row_vectors = 0;          ///< extent of a row buffer [vectors]
-  Index scratch_vectors = 0;      ///< extent of scratch [vectors]
-  bool keeps_values = false;      ///< a tape: no slot is used twice
-  bool keeps_haversines = false;  ///< on the tape, where they suffice: for gradients
-  /// In place of haversines the sums of windows, of steps that read the images.
-  bool keeps_sums = false;
-  Index num_left = 0;  ///< steps at the end that a forward pass leaves to a gradient
+  Index slot_stride = 0;      ///< between slots [vectors]
+  Index row_vectors = 0;      ///< extent of a row buffer [vectors]
+  Index scratch_vectors = 0;  ///< extent of scratch [vectors]
+  bool keeps_values = false;  ///< a tape: no slot is used twice
+  ForwardMode mode = ForwardMode::kKernel;
 };
 
 /// The images and variance stacks of one block, in two layouts: as columns, packs of `lanes`
 /// examples interleaved [value][lane]; as rows, one example after the other. Per example (row) or
-/// pack (column): pixels [channels · num_pixels], then √xx [num_map_pixels], then 1/√xx (rows: half
-/// of it) [num_map_pixels], both 0 where xx = 0.
+/// pack (column): pixels [channels · num_pixels], then the first numbers that activations keep
+/// (StoredNumbers) [num_map_pixels], then the second [num_map_pixels]. Of a relu: √xx, and 1/√xx
+/// (rows: half of it), both 0 where xx = 0.
 template <class T>
 struct LaneBlock {
   const T* packs = nullptr;
@@ -134,13 +158,13 @@ struct PackOperands {
   const T* row;   ///< one row of a LaneBlock
   const T* pack;  ///< one pack of a LaneBlock
   T* slots;       ///< maps, [slot][pixel][lane]
-  T* scratch;     ///< row buffers of the window sums; starts out as zeros
+  T* scratch;     ///< row buffers of the window sums; needs no initial values
 };
 
 /// Buffers of one pack of images whose variances are computed.
 struct VarianceOperands {
   const double* images;  ///< [channels · num_pixels][lane]
-  double* variances;     ///< [num_map_pixels][lane], output: xx of every relu's input
+  double* variances;     ///< [num_map_pixels][lane], output: xx of every activation's input
   double* slots;
   double* scratch;
 };

@@ -63,9 +63,8 @@ class Slots {
 
 /// What a forward pass is run with: which tape it keeps, and how the kernels cut groups.
 struct Mode {
-  bool splits = false;      ///< of an instruction set that takes groups in two parts
-  bool haversines = false;  ///< LaneSteps::keeps_haversines: a tape without outputs leaves room to
-  Index num_left = 0;
+  bool splits = false;  ///< of an instruction set that takes groups in two parts
+  ForwardMode forward = ForwardMode::kKernel;
   bool variances = false;  ///< the pass of variances: every step by itself, every map stored
 };
 
@@ -81,8 +80,10 @@ class ForwardCheck {
         scratch_(program.row_vectors, program.sums_vectors) {}
 
   void run() {
-    const Index num_steps = static_cast<Index>(program_.steps.size()) - mode_.num_left;
+    const Index num_steps = static_cast<Index>(program_.steps.size()) - num_left(mode_.forward);
     for (Index i = 0; i < num_steps;) {
+      require(step(i).source != RowSource::kPoint || step(i).addend_slot == kNoSlot,
+              "a point step has an addend");
       const LaneStep* const next = step_or_null(i + 1);
       const bool applies = next != nullptr && next->applied_before && !mode_.variances;
       const LaneStep* const after = step_or_null(i + (applies ? 2 : 1));
@@ -90,7 +91,7 @@ class ForwardCheck {
       run_loop(i, applies, feeds);
       i += applies ? 2 : 1;
     }
-    if (mode_.num_left == 0) {
+    if (num_left(mode_.forward) == 0) {
       const MapShape& map = program_.steps.back().output;
       slots_.read(program_.output_slot, map, all_rows(map), all_columns(map),
                   owner_of(program_.output_value));
@@ -119,6 +120,7 @@ class ForwardCheck {
     void take(const Rows& rows) override {
       const LaneStep& s = check_.step(i_);
       if (s.source == RowSource::kImages) return;
+      require(s.source != RowSource::kPoint || s.pointwise(), "a point step has a window");
       check_.slots_.read(s.input_slot, s.input, rows, all_columns(s.input),
                          check_.owner_of(check_.values(i_).source));
     }
@@ -164,7 +166,8 @@ class ForwardCheck {
                   step(last + 1).input == step(last).output,
               "sums are made of another value than they are read of");
       require(window_of(i).unit(), "sums are made by a loop that cannot");
-      const bool haversines = mode_.haversines && step(i).haversine_suffices;
+      require(step(last + 1).source != RowSource::kPoint, "a point step is given sums");
+      const bool haversines = keeps_haversines(mode_.forward) && step(i).haversine_suffices;
       next.emplace(scratch_, window_of(last + 1), mode_.splits && !applies && haversines);
       next->start();
     }
@@ -218,7 +221,7 @@ class ReverseCheck {
         gradient_(gradient),
         splits_(splits),
         turns_(gradient && reverse.can_turn),
-        forward_(tape, {splits, true, turns_ ? 2 : 0}),
+        forward_(tape, {.splits = splits, .forward = forward_mode(gradient, turns_)}),
         adjoints_("adjoints", reverse.num_adjoints, tape.slot_pixels),
         num_contributions_(as_size(num_values()), 0),
         num_readers_(as_size(num_values()), 0) {
@@ -243,6 +246,10 @@ class ReverseCheck {
   }
 
  private:
+  static ForwardMode forward_mode(bool gradient, bool turns) {
+    if (!gradient) return ForwardMode::kJacobian;
+    return turns ? ForwardMode::kGradientTurn : ForwardMode::kGradient;
+  }
   std::int64_t tag(ValueId value, Index contributions) const {
     return 1 + value * (static_cast<Index>(tape_.steps.size()) * 2 + 2) + contributions;
   }
@@ -422,7 +429,7 @@ void check_layout(const LaneProgram& program) {
 void check_layout(const LaneProgram& tape, const ReverseProgram& reverse) {
   ForwardCheck(tape, {.variances = true}).run();
   for (const bool splits : {false, true}) {
-    ForwardCheck(tape, {.splits = splits, .haversines = true}).run();
+    ForwardCheck(tape, {.splits = splits, .forward = ForwardMode::kJacobian}).run();
     for (const bool gradient : {false, true}) {
       ReverseCheck(tape, reverse, gradient, splits).run();
     }

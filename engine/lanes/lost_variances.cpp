@@ -29,8 +29,8 @@ class VariancePass {
       const LaneStep& step = program_.steps[i];
       const StepValues& values = program_.step_values[i];
       Variances source = step.source == RowSource::kImages ? squares(image) : at(values.source);
-      if (reads_relu(step)) lose(source);
-      run(step, values, source);
+      if (reads_variances(step)) lose(source);
+      step.source == RowSource::kPoint ? apply(step, values, source) : run(step, values, source);
     }
     const Variances& output = at(program_.output_value);
     return output.lost[0] == 0 ? 0 : output.lost[0] / output.all[0];
@@ -48,6 +48,18 @@ class VariancePass {
     for (std::size_t p = 0; p < v.all.size(); ++p) {
       if (v.all[p] < threshold_) v.lost[p] = v.all[p];
     }
+  }
+
+  /// Where xy is off by Δ ≤ √(lost_x·lost_y), F is by |∂F/∂xy|·Δ ≤ √(g(xx)·lost_x·g(yy)·lost_y).
+  void apply(const LaneStep& step, const StepValues& values, const Variances& source) {
+    Variances result = source;
+    ask(activation_of(step.activation), [&](const auto& function) {
+      for (std::size_t p = 0; p < result.all.size(); ++p) {
+        result.all[p] = step.weight * function.diagonal(source.all[p]);
+        result.lost[p] = step.weight * function.steepest_slope(source.all[p]) * source.lost[p];
+      }
+    });
+    at(values.output) = std::move(result);
   }
 
   void run(const LaneStep& step, const StepValues& values, const Variances& source) {

@@ -61,7 +61,7 @@ HWY_INLINE LiveSums SumsFoundBy(const ReverseStep& step) {
   return {step.sums_offset, step.forward.output.height * sums_stride(step.forward.input)};
 }
 
-// All of scratch but the row of zeros and `live`.
+// All of scratch but the row of zeros, which passes write at their start, and `live`.
 template <class D>
 HWY_INLINE void PoisonScratch(D d, const LaneSteps& program, hn::TFromD<D>* scratch,
                               const LiveSums& live) {

@@ -159,23 +159,38 @@ struct VarianceRange {
   bool lost_some = false;  ///< xx > 0 that counts as black
 };
 
-/// √xx and 1/√xx of some pixels of all relus' maps.
+/// The numbers that `activation` keeps of some pixels of all maps.
 template <class T>
-void store_roots(const LaneProgram& program, const VariancePack& from, Index lane, Range pixels,
-                 const ExamplePlace<T>& to, VarianceRange& range) {
-  const Index roots = program.input.num_values(), inverses = roots + program.num_map_pixels;
+void store_numbers(const LaneProgram& program, const PairFunction auto& activation,
+                   const VariancePack& from, Index lane, Range pixels, const ExamplePlace<T>& to,
+                   VarianceRange& range) {
+  const Index first = program.input.num_values(), second = first + program.num_map_pixels;
   for (Index p = pixels.start; p < pixels.stop; ++p) {
     const double xx = from.variances[as_size(p * from.lanes + lane)];
-    const double root = std::sqrt(xx);
     const bool black = xx < kSmallestVariance<T>;
-    const double inverse = black ? 0.0 : 1.0 / root;
+    const StoredNumbers stored = activation.stored(black ? 0.0 : xx);
     range.largest =
         std::max(range.largest, std::isnan(xx) ? std::numeric_limits<double>::infinity() : xx);
     range.lost_some = range.lost_some || (black && xx != 0);
-    to.row[roots + p] = to.pack[(roots + p) * to.lanes] = black ? T(0) : static_cast<T>(root);
-    to.pack[(inverses + p) * to.lanes] = static_cast<T>(inverse);
-    to.row[inverses + p] = static_cast<T>(0.5 * inverse);
+    to.row[first + p] = static_cast<T>(stored.row[0]);
+    to.row[second + p] = static_cast<T>(stored.row[1]);
+    to.pack[(first + p) * to.lanes] = static_cast<T>(stored.pack[0]);
+    to.pack[(second + p) * to.lanes] = static_cast<T>(stored.pack[1]);
   }
+}
+
+/// Those of every activation.
+template <class T>
+void store_activation(const LaneProgram& program, const ActivationMap& map,
+                      const VariancePack& from, PreparedBlock<T>& block,
+                      std::vector<VarianceRange>& ranges) {
+  ask(map.activation, [&](const auto& activation) {
+    for_each_lane(map.num_pixels, from.count, [&](Range pixels, Index lane) {
+      const Range placed{map.offset + pixels.start, map.offset + pixels.stop};
+      store_numbers<T>(program, activation, from, lane, placed, place_of(block, from.first + lane),
+                       ranges[as_size(lane)]);
+    });
+  });
 }
 
 /// Refuses an example whose variances T cannot hold: they overflow, or too much of K(x, x) comes
@@ -198,6 +213,22 @@ void check_variances(const LaneProgram& program, const VariancePack& from, Index
                   sizeof(T) == 4 ? "use --dtype float64, or " : ""));
 }
 
+/// Lanes of a pack from `first` on hold black images: pixels and variances of 0.
+template <class T>
+void store_black(const LaneProgram& program, Index pack, Index first, PreparedBlock<T>& block) {
+  const Index lanes = simd::kernels<T>().lanes, numbers = program.input.num_values();
+  T* const values = block.packs.data() + pack * block.view.pack_stride;
+  for (const ActivationMap& map : program.activation_maps) {
+    const StoredNumbers stored = ask(map.activation, [](const auto& f) { return f.stored(0); });
+    for (Index p = map.offset; p < map.offset + map.num_pixels; ++p) {
+      for (const int k : {0, 1}) {
+        T* const to = values + (numbers + k * program.num_map_pixels + p) * lanes;
+        std::fill(to + first, to + lanes, static_cast<T>(stored.pack[k]));
+      }
+    }
+  }
+}
+
 template <class T>
 void store_examples(const LaneProgram& program, const VariancePack& from, const double* slots,
                     PreparedBlock<T>& block) {
@@ -206,9 +237,9 @@ void store_examples(const LaneProgram& program, const VariancePack& from, const 
   for_each_lane(program.input.num_values(), from.count, [&](Range values, Index lane) {
     store_pixels<T>(from, lane, values, place(lane));
   });
-  for_each_lane(program.num_map_pixels, from.count, [&](Range pixels, Index lane) {
-    store_roots<T>(program, from, lane, pixels, place(lane), ranges[as_size(lane)]);
-  });
+  for (const ActivationMap& map : program.activation_maps) {
+    store_activation(program, map, from, block, ranges);
+  }
   const Index extra = program.input.num_values() + 2 * program.num_map_pixels;
   for (Index lane = 0; lane < from.count; ++lane) {
     const Index example = from.first + lane;
@@ -274,6 +305,7 @@ void prepare_pack(const LaneProgram& program, std::span<const double> pixels, In
     std::copy_n(diagonal, from.count, block.diagonal.begin() + from.first);
     store_examples(program, from, workspace.slots.data(), block);
   }
+  if (stop < (pack + 1) * lanes) store_black(program, pack, stop - pack * lanes, block);
 }
 
 template struct PreparedBlock<float>;

@@ -9,6 +9,7 @@
 
 #include "engine/lanes/adjoint_target-inl.hpp"
 #include "engine/lanes/lane_sums-inl.hpp"
+#include "engine/lanes/point_step-inl.hpp"
 #include "engine/lanes/step-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -25,9 +26,6 @@ struct SafeWeight {
       : factor(weight > kSmallestDivisor ? static_cast<T>(weight) : T(1)),
         rest(weight > kSmallestDivisor ? T(1) : static_cast<T>(weight)) {}
 };
-
-// What a backward pass leaves of a relu's bend: one map, or its sums over pairs.
-enum class Bends { kMap, kSums };
 
 // Source is twice the relu of a map. The adjoint of the map goes to `target`. kMap (jacobian):
 // adjoint · sin θ, which r makes adjoint · bend, to `bend`. kSums (gradient): to the accumulators

@@ -169,8 +169,8 @@ class Reverser {
 
 }  // namespace
 
-ReverseSteps ReverseProgram::view() const {
-  return {.forward = forward->view(),
+ReverseSteps ReverseProgram::view(ForwardMode mode) const {
+  return {.forward = forward->view(mode),
           .steps = steps.data(),
           .num_steps = static_cast<Index>(steps.size()),
           .seed_adjoint = seed_adjoint,

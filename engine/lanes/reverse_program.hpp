@@ -20,12 +20,17 @@ struct ReverseProgram {
   Index group_vectors = 0;  ///< extent of the group buffer
   Index seed_adjoint = 0;
   Index num_parameters = 0;
-  /// A gradient can go from the last relu's input straight back (ReverseSteps::turns).
+  /// A gradient can go from the last relu's input straight back (ForwardMode::kGradientTurn).
   bool can_turn = false;
 
   Index num_raw() const { return static_cast<Index>(steps.size()) * kNumRaw; }
-  /// The form the kernels take. Valid as long as this object and the lane program.
-  ReverseSteps view() const;
+  /// The mode of a gradient's two passes, by whether K is asked for as well.
+  ForwardMode gradient_mode(bool with_kernel) const {
+    return can_turn && !with_kernel ? ForwardMode::kGradientTurn : ForwardMode::kGradient;
+  }
+  /// The form the kernels take, behind a forward pass in this mode. Valid as long as this object
+  /// and the lane program.
+  ReverseSteps view(ForwardMode mode = ForwardMode::kKernel) const;
 };
 
 /// `forward` must have been compiled with keep_values.

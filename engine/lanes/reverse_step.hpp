@@ -41,7 +41,7 @@ struct ReverseStep {
   Index sums_offset = 0;
   /// Pairs: the tape of the source holds haversines (LaneStep::haversine_suffices).
   bool from_haversines = false;
-  /// The next step reads the images. Where the tape holds sums (LaneSteps::keeps_sums), this one
+  /// The next step reads the images. Where the tape holds sums (keeps_sums()), this one
   /// makes its raw derivatives, too, and it does not run.
   bool ends = false;
 };
@@ -53,8 +53,6 @@ struct ReverseSteps {
   Index num_steps = 0;
   Index seed_adjoint = 0;  ///< adjoint slot of the output value
   Index num_adjoints = 0;
-  /// Gradient mode: the last two forward steps have not run; K is not asked for.
-  bool turns = false;
 };
 
 /// Buffers of one pack on its way back, gradient mode.

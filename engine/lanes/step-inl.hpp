@@ -7,7 +7,7 @@
 #define GRAMTILE_LANES_STEP_INL_HPP_
 #endif
 
-#include "engine/lanes/relu-inl.hpp"
+#include "engine/activations/relu-inl.hpp"
 #include "engine/lanes/window-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -208,6 +208,14 @@ HWY_INLINE WindowJob<hn::TFromD<D>> WindowJobOf(D d, const LaneStep& step, Index
           step.sums_ready};
 }
 
+// The row that stands for rows outside a map: written by nobody else, so once at the start of a
+// pass.
+template <class D>
+HWY_INLINE void ZeroRow(D d, const LaneSteps& program, hn::TFromD<D>* scratch) {
+  const Index row = program.row_vectors;
+  ZeroFill(d, scratch + kZeroRow * row * static_cast<Index>(hn::Lanes(d)), row);
+}
+
 template <class D>
 HWY_NOINLINE void RunStep(D d, const LaneStep& step, Index row_vectors, hn::TFromD<D>* scratch,
                           const SourceHandle<D>& source, const ConsumerHandle<D>& consumer) {
@@ -234,8 +242,11 @@ HWY_INLINE ReluOperands<hn::TFromD<D>> ReluSource(D d, const LaneSteps& program,
   const Index lanes = static_cast<Index>(hn::Lanes(d));
   const Index root = program.channels * program.num_pixels + step.map_offset;
   const Index inverse = root + program.num_map_pixels;
-  return {pack.slots + step.input_slot * program.slot_stride * lanes, pack.row + root,
-          pack.row + inverse, pack.pack + root * lanes, pack.pack + inverse * lanes};
+  return {.map = pack.slots + step.input_slot * program.slot_stride * lanes,
+          .row_root = pack.row + root,
+          .row_half_inverse = pack.row + inverse,
+          .column_root = pack.pack + root * lanes,
+          .column_inverse = pack.pack + inverse * lanes};
 }
 
 template <class D>
@@ -255,6 +266,8 @@ HWY_NOINLINE void RunStepFromSource(D d, const LaneSteps& program, const LaneSte
       return run(ReluRows<D, true>{d, ReluSource(d, program, step, pack)});
     case RowSource::kRelu:
       return run(ReluRows<D, false>{d, ReluSource(d, program, step, pack)});
+    case RowSource::kPoint:
+      return;  // has loops of its own (point_step-inl.hpp)
   }
 }
 

@@ -17,6 +17,7 @@ constexpr int kSteadyExponent = 40;
 constexpr int kRestoredExponent = 24;
 constexpr int kSteadyPixelExponent = 8;  ///< and images within 2^±8
 constexpr int kNothing = std::numeric_limits<int>::min();
+constexpr double kLargest = 1e300;  ///< of a map's entries, where no power keeps them near 1
 
 /// mantissa · 2^exponent: weights and biases can be as small and large as double goes.
 struct Scaled {
@@ -93,10 +94,17 @@ int exponent_of(const std::vector<double>& map) {
 class Propagation {
  public:
   explicit Propagation(const Program& program)
-      : program_(program), last_use_(program.values.size(), 0), maps_(program.values.size()) {
-    const auto use = [&](ValueId v, std::size_t op) { last_use_[as_size(v)] = op; };
+      : program_(program),
+        last_use_(program.values.size(), 0),
+        fixed_(program.values.size(), false),
+        maps_(program.values.size()) {
     for (std::size_t i = 0; i < program.ops.size(); ++i) {
-      for (const ValueId v : inputs_of(program.ops[i])) use(v, i);
+      const auto* op = std::get_if<ActivationOp>(&program.ops[i]);
+      const bool fixes = op != nullptr && !is_homogeneous(op->activation);
+      for (const ValueId v : inputs_of(program.ops[i])) {
+        last_use_[as_size(v)] = i;
+        if (fixes) fixed_[as_size(v)] = true;
+      }
     }
     maps_[0].map.assign(as_size(shape(0).num_pixels()), 1.0);
   }
@@ -117,7 +125,7 @@ class Propagation {
   static std::vector<ValueId> inputs_of(const Op& op) {
     struct Inputs {
       std::vector<ValueId> operator()(const Conv2dOp& conv) const { return {conv.input}; }
-      std::vector<ValueId> operator()(const ReluOp& relu) const { return {relu.input}; }
+      std::vector<ValueId> operator()(const ActivationOp& op) const { return {op.input}; }
       std::vector<ValueId> operator()(const SumOp& sum) const { return sum.inputs; }
     };
     return std::visit(Inputs(), op);
@@ -144,14 +152,24 @@ class Propagation {
     keep(op.output, std::move(means), exponent);
   }
 
-  void make(const ReluOp& op) {
-    const Maps& in = maps_[as_size(op.input)];
-    std::vector<double> out = in.map;
-    const int largest = exponent_of(out);
-    const int shift = shift_for(largest == kNothing ? kNothing : largest - 1);
-    const double half = std::ldexp(0.5, shift);
-    for (double& z : out) z *= half;
-    keep(op.output, std::move(out), in.exponent + shift);
+  void make(const ActivationOp& op) {
+    ask(op.activation, [&](const auto& function) {
+      const Maps& in = maps_[as_size(op.input)];
+      std::vector<double> out = in.map;
+      int shift = 0;
+      if (function.kHomogeneous) {
+        const double gain = function.diagonal_slope(1);
+        const int largest = exponent_of(out);
+        shift = shift_for(largest == kNothing ? kNothing : largest + std::ilogb(gain));
+        const double factor = std::ldexp(gain, shift);
+        for (double& z : out) z *= factor;
+      } else {
+        for (double& z : out) z = function.diagonal(z);
+        shift = shift_for(exponent_of(out));
+        for (double& z : out) z = std::ldexp(z, shift);
+      }
+      keep(op.output, std::move(out), in.exponent + shift);
+    });
   }
 
   /// In the power of the first branch with which the sum is steady, or else a new one.
@@ -190,6 +208,10 @@ class Propagation {
   }
 
   void keep(ValueId value, std::vector<double> map, int exponent) {
+    if (fixed_[as_size(value)] && exponent != 0) {
+      for (double& z : map) z = std::min(std::ldexp(z, -exponent), kLargest);
+      exponent = 0;
+    }
     maps_[as_size(value)] = {std::move(map), exponent};
   }
 
@@ -197,6 +219,7 @@ class Propagation {
 
   const Program& program_;
   std::vector<std::size_t> last_use_;  ///< by value: the operation that reads it last
+  std::vector<bool> fixed_;            ///< by value: read by what is not homogeneous
   std::vector<Maps> maps_;             ///< by value; empty when nobody reads it any more
 };
 
@@ -205,10 +228,14 @@ class Propagation {
 std::vector<int> value_exponents(const Program& program) { return Propagation(program).run(); }
 
 bool scales_with_images(const Program& program) {
-  return std::none_of(program.ops.begin(), program.ops.end(), [](const Op& op) {
-    const auto* conv = std::get_if<Conv2dOp>(&op);
-    return conv != nullptr && (conv->bias.value != 0 || conv->bias.parameter != kNoParameter);
-  });
+  struct Scales {
+    bool operator()(const Conv2dOp& op) const {
+      return op.bias.value == 0 && op.bias.parameter == kNoParameter;
+    }
+    bool operator()(const ActivationOp& op) const { return is_homogeneous(op.activation); }
+    bool operator()(const SumOp&) const { return true; }
+  };
+  return std::ranges::all_of(program.ops, [](const Op& op) { return std::visit(Scales(), op); });
 }
 
 int image_exponent(std::span<const double> pixels) {

@@ -1,5 +1,5 @@
 // The lane program run on variances: one pack of images at a time, each its own lane, in double.
-// Leaves xx of every relu's input, and K(x, x) in the output slot. Included once per target.
+// Leaves xx of every activation's input, and K(x, x) in the output slot. Included once per target.
 #if defined(GRAMTILE_LANES_VARIANCES_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
 #ifdef GRAMTILE_LANES_VARIANCES_INL_HPP_
 #undef GRAMTILE_LANES_VARIANCES_INL_HPP_
@@ -7,6 +7,7 @@
 #define GRAMTILE_LANES_VARIANCES_INL_HPP_
 #endif
 
+#include "engine/lanes/point_step-inl.hpp"
 #include "engine/lanes/poison-inl.hpp"
 #include "engine/lanes/step-inl.hpp"
 
@@ -81,10 +82,16 @@ void RunVariances(D d, const LaneSteps& program, const VarianceOperands& pack) {
     return slot == kNoSlot ? nullptr : pack.slots + slot * program.slot_stride * lanes;
   };
   PoisonMaps(d, program, pack.slots, program.num_slots);
+  ZeroRow(d, program, pack.scratch);
   for (Index i = 0; i < program.num_steps; ++i) {
     LaneStep step = program.steps[i];
     step.sums_ready = false;  // no relu to fuse: every map is stored
     PoisonScratch(d, program, pack.scratch, {});
+    if (step.source == RowSource::kPoint) {
+      RunVariancePoint(d, step, map(step.input_slot), pack.variances + step.map_offset * lanes,
+                       map(step.output_slot));
+      continue;
+    }
     RunVarianceStep(
         d, program, step, pack,
         StoreAffine<D>{d,

@@ -42,14 +42,17 @@ void mark_nonnegative(Program& program, bool images) {
     return program.values[static_cast<std::size_t>(value)].nonnegative;
   };
   flag(0) = images;
-  for (const Op& op : program.ops) {
-    if (const auto* conv = std::get_if<Conv2dOp>(&op)) {
-      flag(conv->output) = flag(conv->input);
-    } else if (const auto* sum = std::get_if<SumOp>(&op)) {
-      flag(sum->output) = std::all_of(sum->inputs.begin(), sum->inputs.end(), flag);
-    } else {
-      flag(std::get<ReluOp>(op).output) = true;
+  struct Flags {
+    bool operator()(const Conv2dOp& conv) const { return at(conv.input); }
+    bool operator()(const ActivationOp& op) const {
+      return is_never_negative(op.activation) || at(op.input);
     }
+    bool operator()(const SumOp& sum) const { return std::ranges::all_of(sum.inputs, at); }
+    decltype(flag) at;
+  };
+  for (const Op& op : program.ops) {
+    const ValueId output = std::visit([](const auto& any) { return any.output; }, op);
+    flag(output) = std::visit(Flags{flag}, op);
   }
 }
 
@@ -100,9 +103,23 @@ class Lowering {
     return emit(std::move(op), output_shape(geometry, shape_of(input)), path);
   }
 
-  ValueId layer(const Relu&, ValueId input, const Path& path, int) {
-    const ReluOp op{.input = input, .output = 0, .relu = program_.num_relus++};
+  ValueId layer(const Activation& activation, ValueId input, const Path& path, int) {
+    std::visit([&](const auto& function) { check(function, path); }, activation);
+    const ActivationOp op{.input = input,
+                          .output = 0,
+                          .activation = activation,
+                          .number = program_.num_activations++};
     return emit(op, shape_of(input), path);
+  }
+
+  static void check(const Relu&, const Path&) {}
+  static void check(const Erf&, const Path&) {}
+  static void check(const LeakyRelu& leaky, const Path& path) {
+    constexpr double kMost = LeakyRelu::kLargestSlope;
+    if (std::abs(leaky.negative_slope) <= kMost) return;
+    throw NetworkError(
+        path.at("negative_slope").text(),
+        fmt::format("must be between {} and {}, found {}", -kMost, kMost, leaky.negative_slope));
   }
 
   ValueId layer(const Sequential& sequential, ValueId input, const Path& path, int nesting) {

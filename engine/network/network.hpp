@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "engine/activations/activation.hpp"
 #include "engine/core/index.hpp"
 
 namespace gramtile {
@@ -39,9 +40,6 @@ struct Conv2d {
   Variance var_bias{.value = 0};
 };
 
-/// The arc-cosine kernel of degree 1 without the factor 2 (cnn-gp's convention).
-struct Relu {};
-
 struct Sequential {
   Layers layers;
 };
@@ -64,7 +62,7 @@ struct Mixture {
 };
 
 struct Layer {
-  std::variant<Conv2d, Relu, Sequential, Repeat, Sum, Mixture> kind;
+  std::variant<Conv2d, Activation, Sequential, Repeat, Sum, Mixture> kind;
 };
 
 struct Network {

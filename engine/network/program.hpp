@@ -43,9 +43,11 @@ struct Conv2dOp {
   VarianceUse weight, bias;
 };
 
-struct ReluOp {
+/// output = F(input), the pair function of the activation (docs/mathematics.md, §3)
+struct ActivationOp {
   ValueId input, output;
-  Index relu;  ///< 0, 1, … in program order: which map of the variance stack it needs
+  Activation activation = {};
+  Index number = 0;  ///< 0, 1, … in program order: which map of the variance stack it needs
 };
 
 /// output = Σ_b weights[b] · inputs[b]. A plain sum has weights of 1 and no logits. An input can
@@ -57,7 +59,7 @@ struct SumOp {
   Index first_logit = kNoParameter;  ///< parameter index of logit 0; the others follow
 };
 
-using Op = std::variant<Conv2dOp, ReluOp, SumOp>;
+using Op = std::variant<Conv2dOp, ActivationOp, SumOp>;
 
 /// A differentiable number of the network.
 struct Parameter {
@@ -68,7 +70,8 @@ struct Parameter {
 /// What is known of a value before any image is seen.
 struct Value {
   MapShape shape;
-  /// True where xy cannot be negative: behind a relu, and whatever is made of such; see
+  /// True where xy cannot be negative: behind an activation that is not, and whatever is made of
+  /// such, which every activation leaves so; see
   /// assume_nonnegative_images().
   bool nonnegative = false;
 };
@@ -78,15 +81,15 @@ struct Program {
   std::vector<Op> ops;
   std::vector<Value> values;  ///< by ValueId
   ValueId output = 0;         ///< its map is 1×1
-  Index num_relus = 0;
+  Index num_activations = 0;
   std::vector<Parameter> parameters;  ///< numbers depth-first in order of use, then the named ones
 };
 
 /// Checks the network and lowers it for images of `shape`.
 /// Throws NetworkError with the path of what is wrong: a geometry that does not fit, a variance
-/// that is negative or not finite, an unknown parameter name, branches of unequal shape, a final
-/// map that is not 1×1 (naming the size reached), more operations than `kMaxOps`, layers nested
-/// deeper than `kMaxNesting`.
+/// that is negative or not finite, a slope beyond LeakyRelu::kLargestSlope, an unknown parameter
+/// name, branches of unequal shape, a final map that is not 1×1 (naming the size reached), more
+/// operations than `kMaxOps`, layers nested deeper than `kMaxNesting`.
 Program lower(const Network& network, ImageShape shape);
 
 /// For images without a negative pixel: their products, and what is made of them, are not negative

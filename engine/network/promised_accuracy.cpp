@@ -8,7 +8,9 @@ namespace {
 double depth_of(const Layers& layers);
 
 double depth_of(const Conv2d&) { return 0; }
-double depth_of(const Relu&) { return 1; }
+double depth_of(const Activation& activation) {
+  return ask(activation, [](const auto& function) { return double{function.kDepth}; });
+}
 double depth_of(const Sequential& sequential) { return depth_of(sequential.layers); }
 double depth_of(const Repeat& repeat) {
   return static_cast<double>(repeat.times) * depth_of(repeat.layers);

@@ -37,8 +37,9 @@ PromisedAccuracy promised_accuracy(const Network& network, DataType type);
 /// kPromisedCosineRoundings unit roundings of the type.
 double promised_cosine_error(DataType type);
 
-/// The most relus that a value passes on its way from the images to K. A double: a network that
-/// nothing has been checked of may name any number of turns.
+/// The most relus that a value passes on its way from the images to K, where other activations
+/// count for their PairFunction::kDepth of them. A double: a network that nothing has been checked
+/// of may name any number of turns.
 double relus_in_a_row(const Network& network);
 
 }  // namespace gramtile

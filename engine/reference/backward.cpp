@@ -2,8 +2,6 @@
 
 #include <numeric>
 
-#include "engine/reference/relu.hpp"
-
 namespace gramtile::reference {
 namespace {
 
@@ -32,18 +30,20 @@ class Backward {
     }
   }
 
-  // Eqs. 9 and 10: ∂f/∂xx = e/xx and ∂f/∂yy = e/yy; where xx·yy = 0 both are 0 by convention.
-  void operator()(const ReluOp& op) {
+  // The pair's adjoint through F, each variance's own through the diagonal.
+  void operator()(const ActivationOp& op) {
     const PairMaps& in = tape(op.input);
     const PairMaps& adjoint = adjoint_of(op.output);
     PairMaps& input_adjoint = adjoint_of(op.input);
-    for (std::size_t p = 0; p < in.xy.size(); ++p) {
-      const ReluCovariance f = relu_covariance(in.xy[p], in.xx[p], in.yy[p]);
-      const double e = adjoint.xy[p] * f.elasticity;
-      input_adjoint.xy[p] += adjoint.xy[p] * f.by_xy;
-      input_adjoint.xx[p] += adjoint.xx[p] / 2 + (e == 0 ? 0 : e / in.xx[p]);
-      input_adjoint.yy[p] += adjoint.yy[p] / 2 + (e == 0 ? 0 : e / in.yy[p]);
-    }
+    ask(op.activation, [&](const auto& function) {
+      for (std::size_t p = 0; p < in.xy.size(); ++p) {
+        const PairValue f = function.at({in.xy[p], in.xx[p], in.yy[p]});
+        const double a = adjoint.xy[p];
+        input_adjoint.xy[p] += a * f.by_xy;
+        input_adjoint.xx[p] += adjoint.xx[p] * function.diagonal_slope(in.xx[p]) + a * f.by_xx;
+        input_adjoint.yy[p] += adjoint.yy[p] * function.diagonal_slope(in.yy[p]) + a * f.by_yy;
+      }
+    });
   }
 
   // Adjoints go back weighted; logits through the softmax: with g_b = Σ adjoint·input_b,

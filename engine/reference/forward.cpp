@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "engine/core/errors.hpp"
-#include "engine/reference/relu.hpp"
 
 namespace gramtile::reference {
 namespace {
@@ -24,15 +23,17 @@ class Forward {
     }
   }
 
-  // xy → f(xy, xx, yy), xx → xx/2, yy → yy/2 (eq. 6)
-  void operator()(const ReluOp& op) {
+  // xy → F(xy, xx, yy), xx → F(xx, xx, xx), yy → F(yy, yy, yy) (§3)
+  void operator()(const ActivationOp& op) {
     const PairMaps& in = at(op.input);
     PairMaps& out = at(op.output);
-    for (std::size_t p = 0; p < in.xy.size(); ++p) {
-      out.xy[p] = relu_covariance(in.xy[p], in.xx[p], in.yy[p]).value;
-      out.xx[p] = in.xx[p] / 2;
-      out.yy[p] = in.yy[p] / 2;
-    }
+    ask(op.activation, [&](const auto& function) {
+      for (std::size_t p = 0; p < in.xy.size(); ++p) {
+        out.xy[p] = function.at({in.xy[p], in.xx[p], in.yy[p]}).value;
+        out.xx[p] = function.diagonal(in.xx[p]);
+        out.yy[p] = function.diagonal(in.yy[p]);
+      }
+    });
   }
 
   // Σ_b weight_b · input_b, on each of the three maps alike (eq. 11)

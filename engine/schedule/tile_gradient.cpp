@@ -88,16 +88,12 @@ class TileGradient {
   /// One row image against one pack: forwards, and backwards unless nothing depends on it.
   void run_pairs(Index group, Index row, Index first, Index count, DerivativeWorkspace<T>& w) {
     const simd::Kernels<T>& kernels = simd::kernels<T>();
-    LaneSteps forward = tile_.program.view();
-    forward.keeps_haversines = forward.keeps_sums = true;
+    const ForwardMode mode = program_.gradient_mode(!kernel_.empty());
+    const LaneSteps forward = tile_.program.view(mode);
     const PackOperands<T> pack{tile_.rows.view.rows + row * tile_.rows.view.row_stride,
                                pack_values(first), w.pair.slots.data(), w.pair.scratch.data()};
     const bool needed = set_seeds(row, first, count, w);
     if (!needed && kernel_.empty()) return;
-    ReverseSteps reverse = program_.view();
-    reverse.forward.keeps_sums = true;
-    reverse.turns = program_.can_turn && kernel_.empty();
-    if (reverse.turns) forward.num_left = 2;
     kernels.forward(forward, pack);
     if (!kernel_.empty()) {
       const T* result = w.pair.slots.data() + forward.output_slot * forward.slot_stride * lanes_;
@@ -105,14 +101,14 @@ class TileGradient {
     }
     if (!needed) return;
     char& has_sums = row_has_sums_[as_size(group * num_rows_ + row)];
-    kernels.gradient(reverse, {.pack = pack,
-                               .seeds = w.seeds.data(),
-                               .adjoints = w.adjoints.data(),
-                               .group = w.group.data(),
-                               .raw = raw_.data() + group * program_.num_raw(),
-                               .column_bend = pack_sums(first),
-                               .row_bend = row_sums(group, row),
-                               .row_bend_first = has_sums == 0});
+    kernels.gradient(program_.view(mode), {.pack = pack,
+                                           .seeds = w.seeds.data(),
+                                           .adjoints = w.adjoints.data(),
+                                           .group = w.group.data(),
+                                           .raw = raw_.data() + group * program_.num_raw(),
+                                           .column_bend = pack_sums(first),
+                                           .row_bend = row_sums(group, row),
+                                           .row_bend_first = has_sums == 0});
     has_sums = 1;
   }
 

@@ -25,8 +25,7 @@ template <class T>
 void run_pack(const TileOperands<T>& tile, const ReverseProgram& program, Index row, Index first,
               DerivativeWorkspace<T>& w, std::span<T> kernel, std::span<T> jacobian) {
   const simd::Kernels<T>& kernels = simd::kernels<T>();
-  LaneSteps forward = tile.program.view();
-  forward.keeps_haversines = true;
+  const LaneSteps forward = tile.program.view(ForwardMode::kJacobian);
   const Index num_rows = tile.rows.examples.size(), num_columns = tile.columns.examples.size();
   const Index count = std::min(kernels.lanes, num_columns - first);
   const PackOperands<T> pack{
@@ -39,10 +38,15 @@ void run_pack(const TileOperands<T>& tile, const ReverseProgram& program, Index 
   T* adjoints = w.adjoints.data();
   const Index set = program.num_adjoints * forward.slot_stride * kernels.lanes;
   T* side_scratch = w.side_scratch.data();
-  kernels.jacobian(
-      program.view(),
-      {pack, adjoints, adjoints + set, adjoints + 2 * set, side_scratch,
-       side_scratch + tile.program.scratch_vectors * kernels.lanes, w.bend.data(), w.raw.data()});
+  kernels.jacobian(program.view(ForwardMode::kJacobian),
+                   {.pack = pack,
+                    .adjoints = adjoints,
+                    .row_adjoints = adjoints + set,
+                    .column_adjoints = adjoints + 2 * set,
+                    .row_scratch = side_scratch,
+                    .column_scratch = side_scratch + tile.program.scratch_vectors * kernels.lanes,
+                    .bend = w.bend.data(),
+                    .raw = w.raw.data()});
   std::vector<double> derivatives(as_size(program.num_parameters));
   for (Index lane = 0; lane < count; ++lane) {
     const int exponent = entry_exponent(tile, row, first + lane) - tile.program.output_exponent;

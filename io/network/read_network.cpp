@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <array>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <type_traits>
 
 #include "engine/core/errors.hpp"
 #include "io/network/json_checks.hpp"
@@ -69,9 +71,17 @@ Layer read_conv2d(const Json& value, const Path& path) {
   return {conv};
 }
 
-Layer read_relu(const Json& value, const Path& path) {
+/// An activation without numbers.
+template <class Function>
+Layer read_activation(const Json& value, const Path& path) {
   check_keys(value, {"type"}, path);
-  return {Relu{}};
+  return {Function{}};
+}
+
+template <>
+Layer read_activation<LeakyRelu>(const Json& value, const Path& path) {
+  check_keys(value, {"type", "negative_slope"}, path);
+  return {LeakyRelu{number(require(value, "negative_slope", path), path.at("negative_slope"))}};
 }
 
 Layer read_sequential(const Json& value, const Path& path) {
@@ -118,9 +128,17 @@ struct LayerType {
   Layer (*read)(const Json& value, const Path& path);
 };
 
-constexpr LayerType kLayerTypes[] = {
-    {"conv2d", read_conv2d}, {"relu", read_relu}, {"sequential", read_sequential},
-    {"repeat", read_repeat}, {"sum", read_sum},   {"mixture", read_mixture}};
+/// conv2d, every activation, and what holds layers.
+template <class... Functions>
+constexpr auto layer_types(std::type_identity<std::variant<Functions...>>) {
+  return std::array{LayerType{"conv2d", read_conv2d},
+                    LayerType{Functions::kName, read_activation<Functions>}...,
+                    LayerType{"sequential", read_sequential},
+                    LayerType{"repeat", read_repeat},
+                    LayerType{"sum", read_sum},
+                    LayerType{"mixture", read_mixture}};
+}
+constexpr auto kLayerTypes = layer_types(std::type_identity<Activation>());
 
 Layer read_layer(const Json& value, const Path& path) {
   if (!value.is_object()) {

@@ -39,7 +39,17 @@ Json to_value(const Conv2d& conv) {
               {"var_bias", to_value(conv.var_bias)}};
 }
 
-Json to_value(const Relu&) { return Json{{"type", "relu"}}; }
+template <class Function>
+Json to_value_of(const Function&) {
+  return Json{{"type", std::string(Function::kName)}};
+}
+Json to_value_of(const LeakyRelu& leaky) {
+  return Json{{"type", std::string(LeakyRelu::kName)}, {"negative_slope", leaky.negative_slope}};
+}
+
+Json to_value(const Activation& activation) {
+  return ask(activation, [](const auto& function) { return to_value_of(function); });
+}
 
 Json to_value(const Sequential& sequential) {
   return Json{{"type", "sequential"}, {"layers", to_value(sequential.layers)}};

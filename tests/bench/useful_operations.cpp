@@ -27,9 +27,16 @@ double operations(const Program& program, const Conv2dOp& op) {
   return outputs * (additions_along_x(size) + additions(size)) + affine;
 }
 
-double operations(const Program& program, const ReluOp& op) {
+/// Of a pixel; of erf's, double: two products for ab and s, 11 for w, 18 of the polynomial and 4.
+double operations(const Relu&, bool nonnegative) { return nonnegative ? 14 : 18; }
+double operations(const LeakyRelu&, bool) { return 18 + 2; }
+double operations(const Erf&, bool) { return 3 + 11 + 18 + 4; }
+
+double operations(const Program& program, const ActivationOp& op) {
   const bool nonnegative = program.values[static_cast<std::size_t>(op.input)].nonnegative;
-  return pixels(program, op.input) * (nonnegative ? 14 : 18);
+  return ask(op.activation, [&](const auto& function) {
+    return pixels(program, op.input) * operations(function, nonnegative);
+  });
 }
 
 double operations(const Program& program, const SumOp& op) {
@@ -47,12 +54,12 @@ double useful_operations(const Program& program) {
 }
 
 double layer_pixels(const Program& program) {
-  double relus = 0, windows = 0;
+  double activations = 0, windows = 0;
   for (const Op& op : program.ops) {
-    if (const auto* relu = std::get_if<ReluOp>(&op)) relus += pixels(program, relu->input);
+    if (const auto* of = std::get_if<ActivationOp>(&op)) activations += pixels(program, of->input);
     if (const auto* conv = std::get_if<Conv2dOp>(&op)) windows += pixels(program, conv->output);
   }
-  return relus > 0 ? relus : windows;
+  return activations > 0 ? activations : windows;
 }
 
 }  // namespace gramtile::bench

@@ -39,6 +39,11 @@ NETWORKS = {
                            f"layers[0].{key}")
        for key in ("var_weight", "var_bias")
        for text in ("1e999", "-1e999", "-1", "NaN", '"1"', "true", "null", "[1]")},
+    **{f"negative_slope {text}": (f'{{"layers": [{{"type": "leaky_relu", "negative_slope": {text}}}]}}',
+                                  "999" if "999" in text else "" if text == "NaN" else "layers[0].negative_slope")
+       for text in ("1e999", "NaN", '"1"', "1e300", "-1e101", "true", "null", "[1]")},
+    "no negative_slope": (network({"type": "leaky_relu"}), 'layers[0]: '),
+    "an erf's slope": (network({"type": "erf", "negative_slope": 1}), 'layers[0]: unknown key "negative_slope"'),
     "10^6 layers": ('{"layers":[' + ",".join(['{"type":"relu"}'] * 10**6) + "]}", "1048576"),
     "40,000 layers, below 1 MiB":
         ('{"layers":[' + ",".join(['{"type":"relu"}'] * 40_000) + "]}", "layers"),

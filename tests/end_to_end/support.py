@@ -24,7 +24,7 @@ MNIST = pathlib.Path(os.environ.get("GRAMTILE_GOLDEN_DIR", ROOT.parent / "shared
                      ).parent / "data" / "mnist"
 
 LARGE_CASES = {"convnet_gp", "convnet_gp_tied", "dilation", "mixture", "readme_rgb", "residual_cnn_gp",
-               "resnet32"}
+               "resnet32", "activations"}
 
 def promised():
     """The accuracy that the engine promises, {"float32": {"kernel": …, "jacobian": …, "gradient": …}, "float64": …}."""
@@ -59,7 +59,7 @@ def golden_files(folder):
             f["dK"].attrs["parameters"] = names
             f["gradient"] = values["gradient"]
     large = pathlib.Path(os.environ.get("GRAMTILE_GOLDEN_DIR", ROOT.parent / "shared" / "golden"))
-    files = sorted(folder.glob("small_*.h5")) + sorted(large.glob("*.h5"))
+    files = sorted(folder.glob("small_*.h5")) + sorted(large.glob("*.h5")) + sorted(large.glob("activations/*.h5"))
     missing = sorted(LARGE_CASES - {file.stem for file in files})
     print(f"golden files: {len(files)}" + (f"; NOT CHECKED, for want of {large}: {missing}" if missing else ""))
     if missing and os.environ.get("CI"):

@@ -124,6 +124,26 @@ class VerifyTest(CommandTest):
             self.change("dKxx", slice(None), wrong)
             self.assertRegex(self.run_command(*verify, code=13).stdout, r"(?m)^jacobian +FAILED")
 
+    def test_erfs_of_large_variances_pass_and_wrong_entries_do_not(self):
+        # Nearly parallel images: what rounding makes of them, an erf of variances of 1e4 magnifies.
+        generator = np.random.default_rng(4)
+        images = generator.random((1, 1, 6, 6)) + 1e-4 * generator.random((12, 1, 6, 6))
+        np.save(self.dir / "near.npy", np.float32(images))
+        self.network("""{"layers": [
+            {"type": "conv2d", "kernel_size": 3, "var_weight": 2e4, "var_bias": 0.3}, {"type": "erf"},
+            {"type": "conv2d", "kernel_size": 3, "var_weight": 1e4}, {"type": "leaky_relu", "negative_slope": -0.4},
+            {"type": "conv2d", "kernel_size": 3, "var_weight": 2}, {"type": "erf"},
+            {"type": "conv2d", "kernel_size": 6, "padding": 0, "var_bias": 0.1}]}""")
+        verify = ["kernel-verify", "k.h5", "--train", "near.npy", "--samples", "200"]
+        for dtype in ("float32", "float64"):
+            self.run_command("kernel-grad", "--network", "net.json", "--train", "near.npy", "--jacobian",
+                             "--with-kernel", "--dtype", dtype, "--out", "k.h5", "--overwrite", "--quiet")
+            self.run_command(*verify)
+            with h5py.File(self.dir / "k.h5") as f:
+                right = f["Kxx"][...]
+            self.change("Kxx", slice(None), right * (1 - 1e-2 * (1 - np.eye(12))))
+            self.assertRegex(self.run_command(*verify, code=13).stdout, r"(?m)^samples +FAILED")
+
     def test_other_data_is_refused(self):
         self.build()
         self.images("other.npy", 40, seed=9)

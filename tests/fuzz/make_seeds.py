@@ -100,6 +100,7 @@ def network_seeds():
         b'"layers": [' + conv + b"]}]} // end",
         b'{"layers": [{"type": "mixture", "branches": [[], [' + relu + b']], "logits": [0, 1]}, '
         + conv + b"]}",
+        b'{"layers": [{"type": "leaky_relu", "negative_slope": -0.5}, {"type": "erf"}, ' + conv + b"]}",
     ]
 
 

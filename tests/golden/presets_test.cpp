@@ -23,8 +23,9 @@ void check_same(const Program& a, const Program& b) {
       CHECK(conv->geometry == other.geometry);
       CHECK(conv->weight.value == other.weight.value);
       CHECK(conv->bias.value == other.bias.value);
-    } else if (const auto* relu = std::get_if<ReluOp>(&a.ops[n])) {
-      CHECK(relu->input == std::get<ReluOp>(b.ops[n]).input);
+    } else if (const auto* relu = std::get_if<ActivationOp>(&a.ops[n])) {
+      CHECK(relu->input == std::get<ActivationOp>(b.ops[n]).input);
+      CHECK(std::holds_alternative<Relu>(relu->activation));
     } else {
       CHECK(std::get<SumOp>(a.ops[n]).inputs == std::get<SumOp>(b.ops[n]).inputs);
     }

@@ -26,9 +26,9 @@
 #include <cmath>
 #include <numbers>
 
+#include "engine/activations/relu.hpp"
 #include "engine/reference/forward.hpp"
 #include "engine/reference/maps.hpp"
-#include "engine/reference/relu.hpp"
 #include "io/network/network_json.hpp"
 
 namespace gramtile {
@@ -79,7 +79,7 @@ Bounds bounds_of(const Program& program, std::span<const double> x, std::span<co
                                                                     conv3.geometry.kernel_size);
   double layer1 = 0, bias = 0;
   for (std::size_t p = 0; p < s2.xy.size(); ++p) {
-    const auto f = reference::relu_covariance(s2.xy[p], s2.xx[p], s2.yy[p]);
+    const auto f = relu_covariance(s2.xy[p], s2.xx[p], s2.yy[p]);
     const double r = std::sqrt(s2.xx[p] * s2.yy[p]);
     const double cosine = s2.xy[p] / r;
     const double relative_xx = sigma_xx[p] / s2.xx[p], relative_yy = sigma_yy[p] / s2.yy[p];

@@ -207,7 +207,8 @@ TEST_CASE("the jacobian agrees with central differences of the lanes' own K") {
     for (Index j = 0; j < columns.size(); ++j) {
       diagonal_of_columns.push_back(reference::kernel_diagonal(matrix.program, columns[j]));
     }
-    const double h = 1e-4, rounding = kernel_bound(matrix.program, DataType::kFloat64);
+    const double h = 1e-4,
+                 rounding = kernel_bound(matrix.program, DataType::kFloat64, rows, columns);
     for (std::size_t p = 0; p < matrix.program.parameters.size(); ++p) {
       CAPTURE(matrix.program.parameters[p].name);
       const auto above = kernel_at(p, h), below = kernel_at(p, -h),

@@ -53,9 +53,9 @@ class HandReverse {
   HandReverse(const std::vector<T>& cs, bool nonnegative)
       : num_pixels_((static_cast<Index>(cs.size()) + lanes() - 1) / lanes()) {
     program_.input = {.channels = 1, .height = 1, .width = num_pixels_};
-    program_.num_relus = 1;
+    program_.num_activations = 1;
     program_.values = {{{1, num_pixels_}, nonnegative}, {{1, num_pixels_}, true}};
-    program_.ops.push_back(ReluOp{.input = 0, .output = 1, .relu = 0});
+    program_.ops.push_back(ActivationOp{.input = 0, .output = 1});
     program_.output = 1;
     forward_ = compile_lanes(program_, true);
     reverse_ = reverse_lanes(forward_, program_);

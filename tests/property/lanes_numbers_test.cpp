@@ -38,12 +38,12 @@ Images constant_images(std::initializer_list<double> values) {
 // Every entry of K(images, images) as two data sets, against the reference.
 void check_against_reference(const Program& program, const Images& images, DataType type) {
   const auto kernel = lane_kernel(program, images, images, {type});
-  const double bound = kernel_bound(program, type);
   std::size_t n = 0;
   for (Index i = 0; i < images.size(); ++i) {
     for (Index j = 0; j < images.size(); ++j, ++n) {
       const double scale = std::sqrt(reference::kernel_diagonal(program, images[i])) *
                            std::sqrt(reference::kernel_diagonal(program, images[j]));
+      const double bound = kernel_bound(program, type, images[i], images[j]);
       CAPTURE(i);
       CAPTURE(j);
       CHECK(std::abs(kernel[n] - reference::kernel(program, images[i], images[j])) <=
@@ -265,6 +265,67 @@ TEST_CASE("networks of 1 to 700 layers whose variances shrink or grow keep their
       const Images images = random_images(11, kShape, 5);
       for (const DataType type : kDataTypes) check_against_reference(program, images, type);
     }
+  }
+}
+
+// Three layers whose variances are multiplied by 1/scale, scale and 1/scale, an erf in the middle.
+Program around_an_erf(const std::string& before, const std::string& in_front,
+                      const std::string& behind) {
+  return program_of(R"({"layers": [{"type": "conv2d", "kernel_size": 3, "var_weight": )" + before +
+                        R"(}, {"type": "leaky_relu", "negative_slope": -0.5},
+      {"type": "conv2d", "kernel_size": 2, "var_weight": )" +
+                        in_front + R"(}, {"type": "erf"},
+      {"type": "conv2d", "kernel_size": 3, "var_weight": 1e-30}, {"type": "relu"},
+      {"type": "conv2d", "kernel_size": 4, "padding": 0, "var_weight": )" +
+                        behind + "}]}",
+                    kShape);
+}
+
+TEST_CASE("an erf is given variances as they are, whatever powers of two stand around it") {
+  Images images = random_images(8, kShape, 4);
+  append_constant(images, 0);
+  append_constant(images, 1);
+  append_constant(images, -1);
+  for (const auto& [before, in_front] : {std::pair{"2", "1.5"},
+                                         {"1e-30", "1e30"},
+                                         {"1e30", "1e-30"},
+                                         {"1e-200", "1e201"},
+                                         {"1e-6", "1e-6"},
+                                         {"1e3", "1e3"}}) {
+    const Program program = around_an_erf(before, in_front, "1e30");
+    for (const DataType type : kDataTypes) {
+      CAPTURE(before);
+      CAPTURE(name_of(type));
+      check_against_reference(program, images, type);
+    }
+  }
+}
+
+TEST_CASE("variances in front of an erf that a type cannot hold are refused by name") {
+  const Images images = random_images(9, kShape, 3);
+  const Program faint = around_an_erf("1e-20", "1e-20", "1e75");
+  CHECK(mentions(message_of(faint, images, DataType::kFloat32), "too small for float32"));
+  check_against_reference(faint, images, DataType::kFloat64);
+  const Program glaring = around_an_erf("1e20", "1e20", "1e30");
+  CHECK(mentions(message_of(glaring, images, DataType::kFloat32), "overflows float32"));
+  const Program beyond = around_an_erf("1e200", "1e200", "1e30");
+  for (const DataType type : kDataTypes) {
+    CHECK(mentions(message_of(beyond, images, type), "no --dtype holds it"));
+  }
+}
+
+TEST_CASE("steep slopes make no number that cannot be held") {
+  const Images images = random_images(10, kShape, 3);
+  for (const std::string slope : {"1e30", "-1e100", "1e-100"}) {
+    const Program program =
+        program_of(R"({"layers": [{"type": "leaky_relu", "negative_slope": )" + slope +
+                       R"(}, {"type": "conv2d", "kernel_size": 4, "padding": 0, "var_weight": )" +
+                       (slope == "1e30"     ? "1e-60"
+                        : slope == "-1e100" ? "1e-200"
+                                            : "1") +
+                       "}]}",
+                   kShape);
+    for (const DataType type : kDataTypes) check_against_reference(program, images, type);
   }
 }
 

@@ -10,6 +10,7 @@
 #include "engine/reference/reference.hpp"
 #include "tests/support/eigenvalues.hpp"
 #include "tests/support/lane_runs.hpp"
+#include "tests/support/matrix_bound.hpp"
 #include "tests/support/rounding_bound.hpp"
 
 namespace gramtile::test {
@@ -87,7 +88,7 @@ TEST_CASE("random nested networks agree with the reference within the derived bo
     const Expected expected = expected_cross(program, rows, columns);
     for (const DataType type : kDataTypes) {
       CAPTURE(name_of(type));
-      const double bound = kernel_bound(program, type);
+      const double bound = kernel_bound(program, type, rows, columns);
       const double error = largest_error(lane_kernel(program, rows, columns, {type}), expected);
       CHECK(error <= bound);
       used[as_size(type == DataType::kFloat64)] =
@@ -109,7 +110,7 @@ TEST_CASE("a symmetric K agrees with the reference, its diagonal with the varian
     for (const DataType type : kDataTypes) {
       CAPTURE(name_of(type));
       const auto kernel = lane_kernel(program, images, {type});
-      CHECK(largest_error(kernel, expected) <= kernel_bound(program, type));
+      CHECK(largest_error(kernel, expected) <= kernel_bound(program, type, images, images));
     }
   }
 }
@@ -124,8 +125,9 @@ TEST_CASE("the same image in two data sets reaches the variance of the diagonal 
       CAPTURE(name_of(type));
       const auto symmetric = lane_kernel(program, images, {type});
       const auto cross = lane_kernel(program, images, images, {type});
-      const double bound = kernel_bound(program, type);
       for (std::size_t i = 0; i < 6; ++i) {
+        const auto image = images[static_cast<Index>(i)];
+        const double bound = kernel_bound(program, type, image, image);
         CHECK(std::abs(cross[i * 7] - symmetric[i * 7]) <= bound * symmetric[i * 7]);
       }
     }
@@ -146,7 +148,8 @@ TEST_CASE("duplicates inside a data set have equal rows and reach the diagonal w
         if (j != 2) REQUIRE(kernel[90 + j] == kernel[20 + j]);
       }
       CHECK(kernel[99] == kernel[22]);
-      CHECK(std::abs(kernel[92] - kernel[22]) <= kernel_bound(program, type) * kernel[22]);
+      const double bound = kernel_bound(program, type, images[2], images[2]);
+      CHECK(std::abs(kernel[92] - kernel[22]) <= bound * kernel[22]);
     }
   }
 }
@@ -171,7 +174,7 @@ TEST_CASE("K is exactly symmetric and positive semidefinite within its rounding"
           scaled.push_back(square > 0 ? kernel[as_size(i * n + j)] / std::sqrt(square) : 0);
         }
       }
-      const double bound = kernel_bound(program, type) * static_cast<double>(n);
+      const double bound = kernel_bound(program, type, images, images) * static_cast<double>(n);
       CHECK(smallest_eigenvalue(scaled, n) >= -bound);
     }
   }

@@ -12,8 +12,8 @@
 #include <limits>
 #include <numbers>
 
+#include "engine/activations/relu_table.hpp"
 #include "engine/core/worst_of.hpp"
-#include "engine/lanes/relu_table.hpp"
 #include "tests/support/hand_lanes.hpp"
 #include "tests/support/lane_runs.hpp"
 #include "tests/support/rounding_bound.hpp"
@@ -68,9 +68,9 @@ std::vector<T> cosines() {
 LaneProgram relu_program(Index width, bool nonnegative, bool by_rows) {
   Program program;
   program.input = {.channels = 1, .height = 1, .width = width};
-  program.num_relus = 1;
+  program.num_activations = 1;
   program.values = {{{1, width}, nonnegative}, {{1, width}, true}};
-  program.ops.push_back(ReluOp{.input = 0, .output = 1, .relu = 0});
+  program.ops.push_back(ActivationOp{.input = 0, .output = 1});
   program.output = 1;
   if (by_rows) {
     Conv2dOp conv{.input = 1, .output = 2, .geometry = {.pad_high = 1}, .weight = {}, .bias = {}};

@@ -117,10 +117,19 @@ struct Tally {
 
 void compare_kernel(const Trial& trial, Tally& tally) {
   const auto values = trial.lane_values({tally.type, 1, trial.tile_size});
-  const double bound = std::min(kernel_bound(trial.program, tally.type),
-                                promised_accuracy(trial.drawn.network, tally.type).kernel);
+  const double promise = promised_accuracy(trial.drawn.network, tally.type).kernel;
+  const auto width = static_cast<std::size_t>(trial.images.num_columns());
   for (std::size_t i = 0; i < values.size(); ++i) {
-    tally.kernel.add(std::abs(values[i] - trial.kernel[i]), bound * trial.scale[i], trial.scale[i]);
+    const auto x = trial.images.rows[static_cast<Index>(i / width)];
+    const auto y = trial.images.column(static_cast<Index>(i % width));
+    const double error = std::abs(values[i] - trial.kernel[i]);
+    double promised = promise * trial.scale[i];
+    if (error > promised / kClose) {
+      promised +=
+          reference::magnified_error(trial.program, x, y, promised_cosine_error(tally.type));
+    }
+    const double derived = kernel_bound(trial.program, tally.type, x, y) * trial.scale[i];
+    tally.kernel.add(error, std::min(derived, promised), trial.scale[i]);
   }
 }
 

@@ -54,7 +54,7 @@ class AnyBuilder {
       times = 1 + period * random_.integer(1, (kLongestChain - 1) / period);
     }
     Layers turn{{conv}};
-    if (random_.chance(0.85)) turn.push_back({Relu{}});
+    if (random_.chance(0.85)) turn.push_back({random_activation(random_)});
     if (random_.chance(0.7)) return {{Repeat{times, turn}}};
     // Written out, perhaps with one that differs.
     Layers layers;
@@ -72,7 +72,7 @@ class AnyBuilder {
     const Index count = random_.integer(1, 6);
     for (Index i = 0; i < count; ++i) {
       layers.push_back({changing_convolution(random_.chance(0.8) ? 1 : 3)});
-      if (random_.chance(0.85)) layers.push_back({Relu{}});
+      if (random_.chance(0.85)) layers.push_back({random_activation(random_)});
     }
     return layers;
   }
@@ -140,7 +140,7 @@ class AnyBuilder {
         return {keeping_convolution()};
       case 2:
       case 3:
-        return {Relu{}};
+        return {random_activation(random_)};
       case 4:
         return {Sequential{keeping_layers(depth + 1)}};
       case 5:
@@ -187,10 +187,10 @@ class AnyBuilder {
 
   Layers ending() {
     Layers layers;
-    if (random_.chance(0.3)) layers.push_back({Relu{}});
+    if (random_.chance(0.3)) layers.push_back({random_activation(random_)});
     if (random_.chance(0.15)) {
       std::vector<Layers> branches{{{last_window()}}, {{last_window()}}};
-      if (random_.chance(0.5)) branches[1].insert(branches[1].begin(), {Relu{}});
+      if (random_.chance(0.5)) branches[1].insert(branches[1].begin(), {random_activation(random_)});
       layers.push_back(summed(std::move(branches)));
     } else {
       layers.push_back({last_window()});

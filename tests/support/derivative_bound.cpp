@@ -1,12 +1,17 @@
-// Every adjoint is non-negative: weights, slopes and elasticities are. So sums of adjoints do not
-// cancel, and an adjoint's error can be kept beside it. With u the unit rounding and ε =
-// kernel_bound(), which bounds the relative error of xx and yy, and that of xy relative to s =
-// √(xx·yy), at every value on the way (errors only grow):
+// Of a network of relus every adjoint is non-negative: weights, slopes and elasticities are. Of
+// others the sizes of adjoints are carried, which only makes the bound larger. So sums of adjoints
+// do not cancel, and an adjoint's error can be kept beside it. With u the unit rounding and ε =
+// largest_covariance_error(), which bounds the relative error of xx and yy, and that of xy relative
+// to s = √(xx·yy), at every value on the way:
 //
 //  cosine  c = xy/r: δ = 2 ε + 8 u (xy; r's half of the variances' errors; roots and products).
 //  angle   |acos a − acos b| ≤ δ/√(1 − (|c| + δ)²), and ≤ acos(1 − δ) ≤ π √(δ/2) anywhere.
 //  slope   (π − θ)/2π: δθ/2π, half the angle's fit, and 8 u.
 //  e       r sin θ/4π: r/4π·(δθ + (sine's fit + 12 u)·sin θ); divided by xx: 3 u and ε more.
+//  leaky   (1 − α)² of the relu's, and 5 u of each term.
+//  erf     its derivatives, evaluated again where xy is off by (2 ε + 16 u)·s to either side, and
+//  16 u
+//          + 2 ε of themselves (products, the quotient, xx's own factor).
 //  sums    n terms: n u of the sum of their absolute values, in whatever order they are added.
 #include "tests/support/derivative_bound.hpp"
 
@@ -16,9 +21,10 @@
 #include <numbers>
 #include <numeric>
 
+#include "engine/activations/relu.hpp"
+#include "engine/core/worst_of.hpp"
 #include "engine/reference/forward.hpp"
 #include "engine/reference/maps.hpp"
-#include "engine/reference/relu.hpp"
 #include "engine/schedule/compute.hpp"
 #include "tests/support/rounding_bound.hpp"
 
@@ -54,9 +60,9 @@ class Bounds {
       : program_(program),
         tape_(tape),
         u_(unit_rounding(type)),
-        epsilon_(kernel_bound(program, type)),
+        epsilon_(largest_covariance_error(program, type, tape)),
         fit_(relu_derivative_fit(type)),
-        angles_(angles) {
+        slopes_(type, epsilon_, angles) {
     for (const Value& value : program.values) {
       adjoints_.push_back(PairMaps::zeros(value.shape));
       errors_.push_back(PairMaps::zeros(value.shape));
@@ -84,7 +90,7 @@ class Bounds {
       const Map sizes = window_sum(op.geometry, from, to, size_of(op.input, map));
       const Map scales = window_sum(op.geometry, from, to, scale_of(op.input, map));
       // The lanes take xy behind a relu from slope and bend, with their fits' errors.
-      const double source = 2 * (epsilon_ + angle_fit(0) + fit_.sine) + 8 * u_;
+      const double source = 2 * (epsilon_ + slopes_.angle_fit(0) + fit_.sine) + 8 * u_;
       add(op.weight, (dot(error, sizes) + source * dot(adjoint, scales)) / taps,
           dot(adjoint, sizes) / taps, n);
       add(op.bias, std::accumulate(error.begin(), error.end(), 0.0),
@@ -98,26 +104,8 @@ class Bounds {
     }
   }
 
-  void operator()(const ReluOp& op) {
-    const PairMaps& in = at(tape_, op.input);
-    const PairMaps &adjoint = at(adjoints_, op.output), &error = at(errors_, op.output);
-    for (std::size_t p = 0; p < in.xy.size(); ++p) {
-      for (const auto map : {&PairMaps::xx, &PairMaps::yy}) {
-        send(op.input, map, p, (adjoint.*map)[p] / 2, (error.*map)[p] / 2);
-      }
-      const double r = std::sqrt(in.xx[p]) * std::sqrt(in.yy[p]), a = adjoint.xy[p];
-      const auto f = reference::relu_covariance(in.xy[p], in.xx[p], in.yy[p]);
-      const double angle = r == 0 ? 0 : angle_error(in.xy[p] / r);
-      const double slope_error =
-          r == 0 ? 0 : angle / (2 * pi) + angle_fit(in.xy[p] / r) / 2 + 8 * u_;
-      send(op.input, &PairMaps::xy, p, a * f.by_xy, error.xy[p] * f.by_xy + a * slope_error);
-      if (r == 0) continue;
-      const double e_error = r * angle / (4 * pi) + f.elasticity * (fit_.sine + 15 * u_ + epsilon_);
-      send(op.input, &PairMaps::xx, p, a * f.elasticity / in.xx[p],
-           (error.xy[p] * f.elasticity + a * e_error) / in.xx[p]);
-      send(op.input, &PairMaps::yy, p, a * f.elasticity / in.yy[p],
-           (error.xy[p] * f.elasticity + a * e_error) / in.yy[p]);
-    }
+  void operator()(const ActivationOp& op) {
+    std::visit([&](const auto& function) { apply(function, op); }, op.activation);
   }
 
   void operator()(const SumOp& op) {
@@ -130,7 +118,7 @@ class Bounds {
           send(op.inputs[b], map, p, w * adjoint[p], w * (error[p] + 4 * u_ * adjoint[p]));
         }
         const double size = dot(adjoint, size_of(op.inputs[b], map));
-        const double source = 2 * (epsilon_ + angle_fit(0) + fit_.sine) + 8 * u_;
+        const double source = 2 * (epsilon_ + slopes_.angle_fit(0) + fit_.sine) + 8 * u_;
         g[b] += size;
         g_error[b] += dot(error, size_of(op.inputs[b], map)) +
                       source * dot(adjoint, scale_of(op.inputs[b], map)) + n * u_ * size;
@@ -149,16 +137,26 @@ class Bounds {
     return static_cast<std::size_t>(shape.num_pixels());
   }
 
-  double angle_error(double cosine) const {
-    if (angles_ == AngleErrors::kCancelling) return 0;
-    const double delta = 2 * epsilon_ + 8 * u_;
-    const double c = std::min(1.0, std::abs(cosine) + delta);
-    return std::min(delta / std::sqrt((1 - c) * (1 + c)), pi * std::sqrt(delta / 2));
-  }
-
-  /// Of acos(c)/π, absolute; either fit may be in use.
-  double angle_fit(double cosine) const {
-    return std::max(fit_.angle, fit_.nonnegative_angle_at(std::abs(cosine)));
+  template <class Function>
+  void apply(const Function& function, const ActivationOp& op) {
+    const PairMaps& in = at(tape_, op.input);
+    const PairMaps &adjoint = at(adjoints_, op.output), &error = at(errors_, op.output);
+    for (std::size_t p = 0; p < in.xy.size(); ++p) {
+      for (const auto map : {&PairMaps::xx, &PairMaps::yy}) {
+        const double slope = function.diagonal_slope((in.*map)[p]);
+        const double own = slopes_.diagonal_error(function) * slope;
+        send(op.input, map, p, (adjoint.*map)[p] * slope,
+             (error.*map)[p] * slope + (adjoint.*map)[p] * own);
+      }
+      const Slopes slopes = slopes_.of(function, {in.xy[p], in.xx[p], in.yy[p]});
+      const auto send_pair = [&](Map PairMaps::*map, double PairValue::*by) {
+        send(op.input, map, p, adjoint.xy[p] * slopes.size.*by,
+             error.xy[p] * slopes.size.*by + adjoint.xy[p] * slopes.error.*by);
+      };
+      send_pair(&PairMaps::xy, &PairValue::by_xy);
+      send_pair(&PairMaps::xx, &PairValue::by_xx);
+      send_pair(&PairMaps::yy, &PairValue::by_yy);
+    }
   }
 
   /// A term of a parameter's derivative, made of `num_terms` terms.
@@ -197,12 +195,70 @@ class Bounds {
   const Tape& tape_;
   double u_, epsilon_;
   ReluDerivativeFit fit_;
-  AngleErrors angles_;
+  SlopeBounds slopes_;
   Tape adjoints_, errors_;
   DerivativeBound result_;
 };
 
 }  // namespace
+
+SlopeBounds::SlopeBounds(DataType type, double epsilon, AngleErrors angles)
+    : u_(unit_rounding(type)),
+      epsilon_(epsilon),
+      fit_(relu_derivative_fit(type)),
+      angles_(angles) {}
+
+Slopes SlopeBounds::of(const Relu& relu, const PixelPair& p) const {
+  const double r = std::sqrt(p.xx) * std::sqrt(p.yy);
+  Slopes slopes{.size = relu.at(p), .error = {}};
+  if (r == 0) return slopes;
+  const double angle = angle_error(p.xy / r);
+  slopes.error.by_xy = angle / (2 * pi) + angle_fit(p.xy / r) / 2 + 8 * u_;
+  const double elasticity = relu_covariance(p.xy, p.xx, p.yy).elasticity;
+  const double e = r * angle / (4 * pi) + elasticity * (fit_.sine + 15 * u_ + epsilon_);
+  slopes.error.by_xx = e / p.xx;
+  slopes.error.by_yy = e / p.yy;
+  return slopes;
+}
+Slopes SlopeBounds::of(const LeakyRelu& leaky, const PixelPair& p) const {
+  const double alpha = std::abs(leaky.negative_slope);
+  const double part = (1 - leaky.negative_slope) * (1 - leaky.negative_slope);
+  Slopes slopes = of(Relu(), p);
+  const auto scale = [&](double PairValue::*by, double linear) {
+    slopes.error.*by = part * slopes.error.*by + 5 * u_ * (part * slopes.size.*by + linear);
+    slopes.size.*by = part * slopes.size.*by + linear;
+  };
+  scale(&PairValue::by_xy, alpha);
+  scale(&PairValue::by_xx, 0);
+  scale(&PairValue::by_yy, 0);
+  return slopes;
+}
+Slopes SlopeBounds::of(const Erf& erf, const PixelPair& p) const {
+  const double moved = (2 * epsilon_ + 16 * u_) * std::sqrt(p.xx) * std::sqrt(p.yy);
+  const PairValue here = erf.at(p), less = erf.at({p.xy - moved, p.xx, p.yy}),
+                  more = erf.at({p.xy + moved, p.xx, p.yy});
+  Slopes slopes{};
+  const auto set = [&](double PairValue::*by) {
+    slopes.size.*by = std::abs(here.*by);
+    slopes.error.*by = worst_of(std::abs(more.*by - here.*by), std::abs(less.*by - here.*by)) +
+                       (16 * u_ + 2 * epsilon_) * slopes.size.*by;
+  };
+  set(&PairValue::by_xy);
+  set(&PairValue::by_xx);
+  set(&PairValue::by_yy);
+  return slopes;
+}
+
+double SlopeBounds::angle_error(double cosine) const {
+  if (angles_ == AngleErrors::kCancelling) return 0;
+  const double delta = 2 * epsilon_ + 8 * u_;
+  const double c = std::min(1.0, std::abs(cosine) + delta);
+  return std::min(delta / std::sqrt((1 - c) * (1 + c)), pi * std::sqrt(delta / 2));
+}
+
+double SlopeBounds::angle_fit(double cosine) const {
+  return std::max(fit_.angle, fit_.nonnegative_angle_at(std::abs(cosine)));
+}
 
 ReluDerivativeFit relu_derivative_fit(DataType type) {
   const bool is_float = type == DataType::kFloat32;

@@ -69,21 +69,27 @@ class FiniteNetwork {
   // The same weights for both images.
   void run(std::vector<Activations>& images) {
     for (const Op& op : program_.ops) {
-      if (const auto* conv = std::get_if<Conv2dOp>(&op)) {
-        apply(*conv, images);
-      } else if (std::holds_alternative<ReluOp>(op)) {
-        for (Activations& image : images) {
-          for (double& value : image.values) {
-            value = std::max(value, 0.0);
-          }
-        }
-      } else {
-        throw std::invalid_argument("finite networks of convolutions and relus only");
-      }
+      std::visit([&](const auto& any) { apply(any, images); }, op);
     }
   }
 
  private:
+  static double activated(const Relu&, double u) { return std::max(u, 0.0); }
+  static double activated(const LeakyRelu& leaky, double u) {
+    return u > 0 ? u : leaky.negative_slope * u;
+  }
+  static double activated(const Erf&, double u) { return std::erf(u); }
+
+  static void apply(const ActivationOp& op, std::vector<Activations>& images) {
+    ask(op.activation, [&](const auto& function) {
+      for (Activations& image : images) {
+        for (double& value : image.values) value = activated(function, value);
+      }
+    });
+  }
+  static void apply(const SumOp&, std::vector<Activations>&) {
+    throw std::invalid_argument("finite networks of convolutions and activations only");
+  }
   void apply(const Conv2dOp& op, std::vector<Activations>& images) {
     const MapShape shape = program_.values[static_cast<std::size_t>(op.output)].shape;
     const Index fan_in = op.geometry.kernel_size * op.geometry.kernel_size * images[0].channels;

@@ -117,8 +117,9 @@ std::vector<fs::path> files_in(const fs::path& folder, const std::string& extens
   return files;
 }
 
-constexpr const char* kLargeCases[] = {"convnet_gp", "convnet_gp_tied", "dilation", "mixture",
-                                       "readme_rgb", "residual_cnn_gp", "resnet32"};
+constexpr const char* kLargeCases[] = {
+    "activations/activations", "convnet_gp", "convnet_gp_tied", "dilation", "mixture", "readme_rgb",
+    "residual_cnn_gp",         "resnet32"};
 
 // Tells which cases this run has.
 void count_aloud(std::size_t num_small, std::size_t num_large,
@@ -169,8 +170,9 @@ std::vector<GoldenCase> golden_cases() {
     throw std::runtime_error("tests/golden has no cases");
   }
   const std::size_t num_small = cases.size();
-  for (const fs::path& path : files_in(GRAMTILE_GOLDEN_DIR, ".h5")) {
-    cases.push_back(read_hdf5(path));
+  for (const fs::path& folder :
+       {fs::path(GRAMTILE_GOLDEN_DIR), fs::path(GRAMTILE_GOLDEN_DIR) / "activations"}) {
+    for (const fs::path& path : files_in(folder, ".h5")) cases.push_back(read_hdf5(path));
   }
   const auto missing = missing_golden_cases(GRAMTILE_GOLDEN_DIR);
   static std::once_flag told;

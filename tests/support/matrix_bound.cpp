@@ -1,10 +1,22 @@
 #include "tests/support/matrix_bound.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/support/rounding_bound.hpp"
 
 namespace gramtile::test {
+
+double kernel_bound(const Program& program, DataType type, const Images& rows,
+                    const Images& columns) {
+  double largest = 0;
+  for (Index i = 0; i < rows.size(); ++i) {
+    for (Index j = 0; j < columns.size(); ++j) {
+      largest = std::max(largest, kernel_bound(program, type, rows[i], columns[j]));
+    }
+  }
+  return largest;
+}
 
 DerivativeBound matrix_bound(const Program& program, const MatrixImages& images, DataType type) {
   const std::size_t num_entries = images.num_entries();

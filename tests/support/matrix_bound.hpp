@@ -8,6 +8,10 @@
 
 namespace gramtile::test {
 
+/// The largest kernel_bound() of rows against columns.
+double kernel_bound(const Program& program, DataType type, const Images& rows,
+                    const Images& columns);
+
 /// derivative_bound() of every entry, [P, N, M]; on the diagonal of a symmetric matrix that of the
 /// variance.
 DerivativeBound matrix_bound(const Program& program, const MatrixImages& images, DataType type);

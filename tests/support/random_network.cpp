@@ -92,7 +92,7 @@ class Builder {
       }
       case 2:
       case 3:
-        return {Relu{}};
+        return {random_activation(random_)};
       case 4:
         return {Sequential{keeping_layers(depth + 1)}};
       case 5:
@@ -197,6 +197,17 @@ double Random::normal() {
   const double factor = std::sqrt(-2 * std::log(square) / square);
   spare_ = v * factor;
   return u * factor;
+}
+
+Activation random_activation(Random& random) {
+  constexpr double kSlopes[] = {0, 1, -1, 2, 0.01};
+  const double kind = random.uniform();
+  if (kind < 0.6) return Relu{};
+  if (kind < 0.8) {
+    const bool special = random.chance(0.4);
+    return LeakyRelu{special ? kSlopes[random.integer(0, 4)] : random.uniform(-1, 1)};
+  }
+  return Erf{};
 }
 
 RandomCase random_case(std::uint64_t seed) {

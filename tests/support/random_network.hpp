@@ -36,9 +36,12 @@ struct RandomCase {
 };
 
 /// Convolutions of every geometry (even kernels, strides, dilations, integer and "same" padding),
-/// relu, sequential, repeat, sum (with identities) and mixture, nested up to three deep, with
-/// numbers and with named, shared, scaled and fixed parameters. Ends with a map of 1×1.
+/// every activation, sequential, repeat, sum (with identities) and mixture, nested up to three
+/// deep, with numbers and with named, shared, scaled and fixed parameters. Ends with a map of 1×1.
 RandomCase random_case(std::uint64_t seed);
+
+/// A relu, more often than not; or a leaky relu, also with slopes of 0, ±1 and 2; or an erf.
+Activation random_activation(Random& random);
 
 /// An image of normal pixels; about every fourth image has a black patch, every fourth has no
 /// negative pixel.

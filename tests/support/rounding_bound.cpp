@@ -1,6 +1,9 @@
 #include "tests/support/rounding_bound.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "engine/schedule/compute.hpp"
@@ -39,41 +42,122 @@ double additions(const Arithmetic& arithmetic, Index kernel_size) {
 //              0.32 and t·|Δ(√t·g)| ≤ 0.32·Δt, and 6 roundings in polynomial, root and products, f
 //              is off by 0.32·(3 u + v) + 0.32·(6 u + v) + 0.32·6 u + u < 6 u + v, and by the fit.
 //              (The reference's angle, sine and products take no more than 8 u + v.)
-Errors after(const Op& op, const std::vector<Errors>& values, const Arithmetic& arithmetic) {
-  const double u = arithmetic.covariance_rounding, v = arithmetic.variance_rounding;
-  const auto at = [&](ValueId id) { return values[static_cast<std::size_t>(id)]; };
-  if (const auto* conv = std::get_if<Conv2dOp>(&op)) {
-    const double roundings = additions(arithmetic, conv->geometry.kernel_size) + 4;
-    const Errors in = at(conv->input);
-    return {in.covariance + roundings * u, in.variance + roundings * v};
+//  leaky relu  (1 − α)²·f's errors, beside (1 + α²)/2·s: twice those of the relu at the worst; and
+//              of its two terms, |α| + (1 − α)²/2 ≤ 3·(1 + α²)/2, 3 u each. ∂F/∂xy ≤ (1 + α²)/2.
+//  erf         not passed on unchanged, but times A = ∂F/∂xy·r/√(F(xx, xx, xx)·F(yy, yy, yy)),
+//  which
+//              is taken where the pair has it, and there where it is largest: |xy| as much larger
+//              as it may be. xx moves the angle half as much as xy, and the stored numbers, w and s
+//              are as if xy were off by 8 u (erf-inl.hpp); its own roundings are 8 u in the
+//              polynomial's branch, 12 u in the other, and less than 2 u of the fit.
+class Propagation {
+ public:
+  /// `tape` is asked only behind activations that are not homogeneous.
+  Propagation(const Program& program, const Arithmetic& arithmetic, const reference::Tape* tape)
+      : u_(arithmetic.covariance_rounding),
+        v_(arithmetic.variance_rounding),
+        arithmetic_(arithmetic),
+        tape_(tape),
+        values_(program.values.size()) {
+    // Pixels rounded to the type (2), a product and a sum per channel, the mean's factor (2).
+    const auto roundings = static_cast<double>(program.input.channels + 4);
+    values_[0] = {roundings * u_, roundings * v_};
+    for (const Op& op : program.ops) std::visit(*this, op);
   }
-  if (const auto* relu = std::get_if<ReluOp>(&op)) {
-    const Errors in = at(relu->input);
-    return {in.covariance + in.variance + 8 * u + arithmetic.relu_fit, in.variance};
+
+  void operator()(const Conv2dOp& op) {
+    const double roundings = additions(arithmetic_, op.geometry.kernel_size) + 4;
+    const Errors in = at(op.input);
+    at(op.output) = {in.covariance + roundings * u_, in.variance + roundings * v_};
   }
-  const auto& sum = std::get<SumOp>(op);
-  Errors largest;
-  for (const ValueId input : sum.inputs) {
-    largest.covariance = std::max(largest.covariance, at(input).covariance);
-    largest.variance = std::max(largest.variance, at(input).variance);
+  void operator()(const ActivationOp& op) {
+    at(op.output) =
+        std::visit([&](const auto& function) { return after(function, op.input); }, op.activation);
   }
-  const auto roundings = static_cast<double>(sum.inputs.size() + 2);
-  return {largest.covariance + roundings * u, largest.variance + roundings * v};
+  void operator()(const SumOp& sum) {
+    Errors largest;
+    for (const ValueId input : sum.inputs) {
+      largest.covariance = std::max(largest.covariance, at(input).covariance);
+      largest.variance = std::max(largest.variance, at(input).variance);
+    }
+    const auto roundings = static_cast<double>(sum.inputs.size() + 2);
+    at(sum.output) = {largest.covariance + roundings * u_, largest.variance + roundings * v_};
+  }
+
+  /// The diagonal is a variance, rounded once to the type.
+  double of(ValueId value) const {
+    const Errors result = values_[static_cast<std::size_t>(value)];
+    return std::max(result.covariance, result.variance + u_);
+  }
+  double largest() const {
+    double result = 0;
+    for (std::size_t v = 0; v < values_.size(); ++v) {
+      result = std::max(result, of(static_cast<ValueId>(v)));
+    }
+    return result;
+  }
+
+ private:
+  Errors after(const Relu&, ValueId input) const {
+    const Errors in = at(input);
+    return {in.covariance + in.variance + 8 * u_ + arithmetic_.relu_fit, in.variance};
+  }
+  Errors after(const LeakyRelu&, ValueId input) const {
+    const Errors in = at(input);
+    return {in.covariance + 2 * (in.variance + 8 * u_ + arithmetic_.relu_fit) + 9 * u_,
+            in.variance + 4 * v_};
+  }
+  Errors after(const Erf& erf, ValueId input) const {
+    const Errors in = at(input);
+    const double error = in.covariance + in.variance + 8 * u_;
+    return {magnification(erf, input, error) * error + 14 * u_, in.variance + 4 * v_};
+  }
+  /// A; 1 where a variance is 0: its limit is less.
+  double magnification(const Erf& erf, ValueId input, double error) const {
+    if (tape_ == nullptr) throw std::invalid_argument("an erf's errors depend on the images");
+    const reference::PairMaps& maps = (*tape_)[static_cast<std::size_t>(input)];
+    double largest = 1;
+    for (std::size_t p = 0; p < maps.xy.size(); ++p) {
+      const double r = std::sqrt(maps.xx[p]) * std::sqrt(maps.yy[p]);
+      if (r == 0) continue;
+      const double xy = std::abs(maps.xy[p]) + error * r;
+      const double scale =
+          std::sqrt(erf.diagonal(maps.xx[p])) * std::sqrt(erf.diagonal(maps.yy[p]));
+      largest = std::max(largest, erf.at({xy, maps.xx[p], maps.yy[p]}).by_xy * r / scale);
+    }
+    return largest;
+  }
+
+  Errors& at(ValueId id) { return values_[static_cast<std::size_t>(id)]; }
+  const Errors& at(ValueId id) const { return values_[static_cast<std::size_t>(id)]; }
+
+  double u_, v_;
+  Arithmetic arithmetic_;
+  const reference::Tape* tape_;
+  std::vector<Errors> values_;
+};
+
+/// Of the lanes, and of the reference.
+std::pair<Propagation, Propagation> both(const Program& program, DataType type,
+                                         const reference::Tape* tape) {
+  const double rounding = unit_rounding(DataType::kFloat64);
+  return {Propagation(program,
+                      {.covariance_rounding = unit_rounding(type),
+                       .variance_rounding = rounding,
+                       .separable = true,
+                       .relu_fit = relu_fit_error(type, true)},
+                      tape),
+          Propagation(program,
+                      {.covariance_rounding = rounding,
+                       .variance_rounding = rounding,
+                       .separable = false,
+                       .relu_fit = 0},
+                      tape)};
 }
 
-double covariance_error(const Program& program, const Arithmetic& arithmetic) {
-  // Pixels rounded to the type (2), a product and a sum per channel, the mean's factor (2).
-  const auto roundings = static_cast<double>(program.input.channels + 4);
-  std::vector<Errors> values(program.values.size());
-  values[0] = {roundings * arithmetic.covariance_rounding,
-               roundings * arithmetic.variance_rounding};
-  for (const Op& op : program.ops) {
-    const ValueId output = std::visit([](const auto& any) { return any.output; }, op);
-    values[static_cast<std::size_t>(output)] = after(op, values, arithmetic);
-  }
-  const Errors result = values[static_cast<std::size_t>(program.output)];
-  // The diagonal is a variance, rounded once to the type.
-  return std::max(result.covariance, result.variance + arithmetic.covariance_rounding);
+double kernel_bound(const Program& program, DataType type, const reference::Tape* tape) {
+  const auto [lanes, slow] = both(program, type, tape);
+  return lanes.of(program.output) + slow.of(program.output);
 }
 
 }  // namespace
@@ -97,15 +181,24 @@ double relu_fit_error(DataType type, bool nonnegative) {
 }
 
 double kernel_bound(const Program& program, DataType type) {
-  const double rounding = unit_rounding(DataType::kFloat64);
-  return covariance_error(program, {.covariance_rounding = unit_rounding(type),
-                                    .variance_rounding = rounding,
-                                    .separable = true,
-                                    .relu_fit = relu_fit_error(type, true)}) +
-         covariance_error(program, {.covariance_rounding = rounding,
-                                    .variance_rounding = rounding,
-                                    .separable = false,
-                                    .relu_fit = 0});
+  return kernel_bound(program, type, nullptr);
+}
+
+double kernel_bound(const Program& program, DataType type, std::span<const double> x,
+                    std::span<const double> y) {
+  const bool homogeneous = std::ranges::all_of(program.ops, [](const Op& op) {
+    const auto* of = std::get_if<ActivationOp>(&op);
+    return of == nullptr || is_homogeneous(of->activation);
+  });
+  if (homogeneous) return kernel_bound(program, type);
+  const reference::Tape tape = reference::run_forward(program, x, y);
+  return kernel_bound(program, type, &tape);
+}
+
+double largest_covariance_error(const Program& program, DataType type,
+                                const reference::Tape& tape) {
+  const auto [lanes, slow] = both(program, type, &tape);
+  return lanes.largest() + slow.largest();
 }
 
 }  // namespace gramtile::test

@@ -11,7 +11,9 @@
 #include <string>
 #include <utility>
 
+#include "engine/lanes/value_scales.hpp"
 #include "engine/network/presets.hpp"
+#include "io/network/network_json.hpp"
 #include "tests/support/lane_runs.hpp"
 #include "tests/support/random_network.hpp"
 
@@ -100,6 +102,38 @@ TEST_CASE("a network too long for roundings to stay inside the relu's table does
   };
   CHECK(nonnegative(layers(200)) == 199);
   CHECK(nonnegative(layers(220)) == 0);
+}
+
+TEST_CASE("an activation that loops do not apply makes a map of a map in a step of its own") {
+  const Program program =
+      lower(read_network(R"({"layers": [{"type": "conv2d", "kernel_size": 3, "var_weight": 1e-50},
+        {"type": "erf"}, {"type": "relu"}, {"type": "leaky_relu", "negative_slope": 0.5},
+        {"type": "conv2d", "kernel_size": 8, "padding": 0}]})",
+                         ""),
+            {.channels = 1, .height = 8, .width = 8});
+  for (const bool tape : {false, true}) {
+    const LaneProgram lanes = compile_lanes(program, tape);
+    REQUIRE(lanes.steps.size() == 5);
+    const LaneStep &erf = lanes.steps[1], &relu = lanes.steps[2], &leaky = lanes.steps[3];
+    CHECK(erf.source == RowSource::kPoint);
+    CHECK(erf.activation.kind == ActivationKind::kErf);
+    CHECK(relu.source == RowSource::kRelu);  // a map: what reads it is a point step
+    CHECK(leaky.source == RowSource::kPoint);
+    CHECK(leaky.activation.negative_slope == 0.5);
+    CHECK(lanes.steps[4].source == RowSource::kMap);
+    for (const LaneStep* step : {&erf, &relu, &leaky}) {
+      CHECK(step->pointwise());
+      CHECK(!step->sums_ready);
+      CHECK(!step->applied_before);
+      CHECK(step->stores_output);
+    }
+    REQUIRE(lanes.activation_maps.size() == 3);
+    CHECK(leaky.map_offset == 2 * 64);
+  }
+  // The erf is given 1e-50 as it is, and what it makes of that comes back to about 1.
+  const auto exponents = value_exponents(program);
+  CHECK(exponents[1] == 0);
+  CHECK(exponents[2] > 100);
 }
 
 TEST_CASE("a tape keeps every stored value in a slot of its own") {

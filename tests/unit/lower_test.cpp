@@ -170,10 +170,40 @@ TEST_CASE("mixture weights are the softmax of the logits, also of huge ones") {
   CHECK(sum.first_logit == 0);
 }
 
-TEST_CASE("relus are numbered in program order") {
-  const Program program = lowered(layers(R"({"type": "relu"}, {"type": "relu"})" + kEnd));
-  CHECK(program.num_relus == 2);
-  CHECK(std::get<ReluOp>(program.ops[1]).relu == 1);
+TEST_CASE("a slope whose square would not be finite is refused with its place") {
+  const auto leaky = [](const std::string& slope) {
+    return layers(R"({"type": "leaky_relu", "negative_slope": )" + slope + "}" + kEnd);
+  };
+  CHECK_NOTHROW(lowered(leaky("1e100")));
+  contains(refusal(leaky("1e300")), "layers[0].negative_slope: must be between -1e+100 and 1e+100");
+  contains(refusal(leaky("-2e100")), "layers[0].negative_slope");
+  for (const double slope : {std::nan(""), std::numeric_limits<double>::infinity()}) {
+    const Network network{.name = "", .parameters = {}, .layers = {{LeakyRelu{slope}}}};
+    CHECK_THROWS_AS(lower(network, kImage), NetworkError);
+  }
+}
+
+TEST_CASE("what an activation puts out is known not to be negative where it cannot be") {
+  const auto nonnegative = [](const std::string& activations, bool images) {
+    Program program = lowered(layers(activations + kEnd));
+    if (images) assume_nonnegative_images(program);
+    return program.values[static_cast<std::size_t>(program.output)].nonnegative;
+  };
+  const std::string erf = R"({"type": "erf"})", relu = R"({"type": "relu"})";
+  const std::string rising = R"({"type": "leaky_relu", "negative_slope": 0.1})";
+  const std::string falling = R"({"type": "leaky_relu", "negative_slope": -0.1})";
+  for (const std::string& activation : {relu, falling}) CHECK(nonnegative(activation, false));
+  for (const std::string& activation : {erf, rising}) {
+    CHECK(!nonnegative(activation, false));
+    CHECK(nonnegative(activation, true));
+    CHECK(nonnegative(relu + ", " + activation, false));
+  }
+}
+
+TEST_CASE("activations are numbered in program order") {
+  const Program program = lowered(layers(R"({"type": "relu"}, {"type": "erf"})" + kEnd));
+  CHECK(program.num_activations == 2);
+  CHECK(std::get<ActivationOp>(program.ops[1]).number == 1);
 }
 
 TEST_CASE("a network that does not end 1×1 is refused with the size reached and a remedy") {

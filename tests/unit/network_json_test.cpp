@@ -243,6 +243,27 @@ TEST_CASE("the canonical text holds every default and every digit") {
         R"("var_weight":0.1,"var_bias":0.0},{"type":"relu"}]})");
 }
 
+TEST_CASE("activations are read with their numbers, and written as they are read") {
+  const std::string text =
+      R"({"name":"","parameters":{},"layers":[{"type":"relu"},)"
+      R"({"type":"leaky_relu","negative_slope":-0.30000000000000004},{"type":"erf"}]})";
+  const Network network = read_network(text, "");
+  const auto activation = [&](std::size_t i) {
+    return std::get<Activation>(network.layers.at(i).kind);
+  };
+  CHECK(std::holds_alternative<Relu>(activation(0)));
+  CHECK(std::get<LeakyRelu>(activation(1)).negative_slope == -0.30000000000000004);
+  CHECK(std::holds_alternative<Erf>(activation(2)));
+  CHECK(to_json(network) == text);
+  check_refused(layer(R"("type": "leaky_relu")"), "negative_slope");
+  check_refused(layer(R"("type": "leaky_relu", "negative_slope": "1")"),
+                "layers[0].negative_slope");
+  check_refused(layer(R"("type": "leaky_relu", "negative_slope": 1e999)"), "999");
+  check_refused(layer(R"("type": "leaky_relu", "negative_slope": 1, "slope": 1)"), "\"slope\"");
+  check_refused(layer(R"("type": "erf", "negative_slope": 1)"), "\"negative_slope\"");
+  check_refused(layer(R"("type": "gelu")"), "relu, leaky_relu, erf, ");
+}
+
 TEST_CASE("a network is loaded from a file, and a preset where no such file exists") {
   const std::filesystem::path folder =
       std::filesystem::temp_directory_path() / "gramtile_network_json_test";

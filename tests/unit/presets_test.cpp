@@ -56,7 +56,7 @@ TEST_CASE("convnet-gp is seven 7×7 layers and one of 28×28") {
 TEST_CASE("residual-cnn-gp adds eight times a 4×4 layer to its own input") {
   const Program program = preset_program("residual-cnn-gp", 28);
   CHECK(ops_of<SumOp>(program).size() == 8);
-  CHECK(program.num_relus == 9);
+  CHECK(program.num_activations == 9);
   const auto convs = ops_of<Conv2dOp>(program);
   REQUIRE(convs.size() == 10);
   CHECK(convs[0].geometry == WindowGeometry{4, 1, 1, 1, 2});
@@ -87,7 +87,7 @@ TEST_CASE("resnet32-gp-cifar10 ends in conv 8, conv 1, relu, conv 1") {
   };
   CHECK(kernel_size(4) == 8);
   CHECK(kernel_size(3) == 1);
-  CHECK(std::holds_alternative<ReluOp>(program.ops[num_ops - 2]));
+  CHECK(std::holds_alternative<ActivationOp>(program.ops[num_ops - 2]));
   CHECK(kernel_size(1) == 1);
 }
 

@@ -72,6 +72,38 @@ TEST_CASE("the promise grows with the relus in a row, not with those side by sid
         4 * kPromisedFloat64.jacobian);
 }
 
+TEST_CASE("a leaky relu counts for two relus in a row, an erf for one") {
+  CHECK(relus_in_a_row(network_of(R"({"type": "leaky_relu", "negative_slope": 0.1},
+                                     {"type": "relu"}, {"type": "erf"})")) == 4);
+}
+
+// At one pixel, K = 2/π·asin(2xy/√((1 + 2xx)(1 + 2yy))) · 3; x and y parallel.
+TEST_CASE("errors are magnified by erfs of large variances, and by no homogeneous activation") {
+  const double x[] = {1}, y[] = {1.1}, delta = 1e-9;
+  const auto program = [](const std::string& activation) {
+    return lower(network_of(R"({"type": "conv2d", "kernel_size": 1, "var_weight": 1e4},
+                               {"type": )" +
+                            activation + R"(},
+                               {"type": "conv2d", "kernel_size": 1, "var_weight": 3})"),
+                 {.channels = 1, .height = 1, .width = 1});
+  };
+  for (const char* activation : {R"("relu")", R"("leaky_relu", "negative_slope": -0.7)",
+                                 R"("leaky_relu", "negative_slope": 3)"}) {
+    CHECK(std::abs(reference::magnified_error(program(activation), x, y, delta)) <= 1e-14);
+  }
+  const double xx = 1e4, yy = 1.21e4, xy = 1.1e4, r = std::sqrt(xx * yy);
+  const auto kernel = [&](double covariance) {
+    return 3 * 2 / std::numbers::pi *
+           std::asin(2 * covariance / std::sqrt((1 + 2 * xx) * (1 + 2 * yy)));
+  };
+  const double scale = std::sqrt(reference::kernel_diagonal(program(R"("erf")"), x) *
+                                 reference::kernel_diagonal(program(R"("erf")"), y));
+  const double found = reference::magnified_error(program(R"("erf")"), x, y, delta);
+  CHECK(found > 50 * delta * scale);
+  CHECK(found + delta * scale ==
+        doctest::Approx(kernel(xy) - kernel(xy - delta * r)).epsilon(1e-3));
+}
+
 // One pixel, one channel: c = 1 at the input, and a bias before the relu moves it.
 TEST_CASE(
     "parallel images of different size determine a bias's derivative to √δ, a weight's fully") {

@@ -11,7 +11,7 @@
 #include "engine/core/worst_of.hpp"
 #include "engine/network/geometry.hpp"
 #include "engine/reference/maps.hpp"
-#include "engine/reference/relu.hpp"
+#include "engine/activations/relu.hpp"
 #include "io/network/network_json.hpp"
 #include "tests/support/random_network.hpp"
 
@@ -19,7 +19,6 @@ namespace gramtile {
 namespace {
 
 using reference::Map;
-using reference::relu_covariance;
 using std::numbers::pi;
 
 constexpr double kUlp = 0x1p-52;

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Fits the polynomials of relu_polynomials.hpp and prints them (needs mpmath; not part of the build).
+"""Fits the polynomials of relu_polynomials.hpp and erf_polynomials.hpp and prints them (needs mpmath; not part of
+the build).
 
 With t = 1 - |c| on [0, 1], docs/mathematics.md:
   h(|c|) = (sqrt(1-c^2) - |c| acos|c|) / pi = t sqrt(t) g(t),   kappa(c) = max(c, 0) + h(|c|)
@@ -11,10 +12,13 @@ against kappa(c), c >= 0, where g's part of the sum is h / kappa <= 1; `slope` a
 As printed: fit_polynomials.py g:kappa:4 g:kappa:11:adapted g:relative:6 g:relative:13 \
                                q:near_one:6 q:slope:14 q:relative:7 q:relative:14
             fit_polynomials.py table   (relu_table.hpp)
+            fit_polynomials.py p:relative:8 p:relative:18   (erf_polynomials.hpp)
+
+With m = sqrt(t / 2), t on [0, 1]:  asin m = m p(t)
 """
 import struct
 import sys
-from mpmath import acos, binomial, cos, lu_solve, matrix, mp, mpf, pi, polyroots, sqrt
+from mpmath import acos, asin, binomial, cos, lu_solve, matrix, mp, mpf, pi, polyroots, sqrt
 
 mp.dps = 60
 
@@ -35,6 +39,11 @@ def h_over(t):
 
 def q_of(t):
     return acos(1 - t) / pi / sqrt(t * (2 - t))
+
+
+def p_of(t):
+    m = sqrt(t / 2)
+    return asin(m) / m
 
 
 def one(t, f):
@@ -221,6 +230,6 @@ if __name__ == "__main__":
         sys.exit(show_table())
     for what in sys.argv[1:]:
         fn, wt, degree, *adapt = what.split(":")
-        show(what, {"g": h_over, "q": q_of}[fn],
+        show(what, {"g": h_over, "q": q_of, "p": p_of}[fn],
              {"relative": one, "kappa": kappa_weight, "slope": slope_weight, "near_one": near_one_weight}[wt],
              int(degree), adapt)

@@ -9,15 +9,15 @@
 // u is clamped to at least kTiny instead of 0: at |c| = 1 the second term then is below 1e-15 · r ·
 // 0, and an approximate reciprocal root never sees 0. Where xx·yy = 0 both maps are 0, hence f =
 // max(xy, 0) = 0.
-#if defined(GRAMTILE_LANES_RELU_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
-#ifdef GRAMTILE_LANES_RELU_INL_HPP_
-#undef GRAMTILE_LANES_RELU_INL_HPP_
+#if defined(GRAMTILE_ACTIVATIONS_RELU_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
+#ifdef GRAMTILE_ACTIVATIONS_RELU_INL_HPP_
+#undef GRAMTILE_ACTIVATIONS_RELU_INL_HPP_
 #else
-#define GRAMTILE_LANES_RELU_INL_HPP_
+#define GRAMTILE_ACTIVATIONS_RELU_INL_HPP_
 #endif
 
-#include "engine/lanes/relu_polynomials.hpp"
-#include "engine/lanes/relu_table.hpp"
+#include "engine/activations/relu_polynomials.hpp"
+#include "engine/activations/relu_table.hpp"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
