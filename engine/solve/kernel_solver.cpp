@@ -126,7 +126,7 @@ void KernelSolver::solve(std::span<double> values, Index num_columns) const {
   }
   const RightSides sides{columns, num_columns};
   solve_forward(impl_->store, sides, impl_->context);
-  solve_backward(impl_->store, sides, 0, impl_->context);
+  solve_backward(impl_->store, sides, impl_->context);
   for (Index i = 0; i < n; ++i) {
     for (Index c = 0; c < num_columns; ++c)
       values[as_size(i * num_columns + c)] = columns[as_size(c * n + i)];
@@ -148,7 +148,8 @@ std::vector<double> KernelSolver::inverse_diagonal() const {
   impl_->for_groups([&](Index first, Index last) {
     std::vector<double> columns = impl_->identity(first, last);
     const Index n = size(), num_columns = static_cast<Index>(columns.size()) / n;
-    solve_forward(impl_->store, {columns, num_columns, first}, impl_->context);
+    solve_forward(impl_->store, {columns, num_columns, impl_->grid.block(first).start},
+                  impl_->context);
     for (Index c = 0; c < num_columns; ++c)
       diagonal.push_back(square_sum(std::span(columns).subspan(as_size(c * n), as_size(n))));
   });
@@ -159,10 +160,10 @@ void KernelSolver::inverse_tiles(const InverseSink& sink) const {
   const FactorGrid& grid = impl_->grid;
   impl_->for_groups([&](Index first, Index last) {
     std::vector<double> columns = impl_->identity(first, last);
-    const RightSides sides{columns, static_cast<Index>(columns.size()) / grid.size, first};
-    solve_forward(impl_->store, sides, impl_->context);
-    solve_backward(impl_->store, sides, first, impl_->context);
     const Index start = grid.block(first).start;
+    const RightSides sides{columns, static_cast<Index>(columns.size()) / grid.size, start};
+    solve_forward(impl_->store, sides, impl_->context);
+    solve_backward(impl_->store, sides, impl_->context);
     for (Index j = first; j < last; ++j) {
       for (Index i = j; i < grid.num_blocks(); ++i)
         impl_->deliver(grid.block(i), grid.block(j), start, columns, sink);

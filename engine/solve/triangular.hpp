@@ -6,7 +6,7 @@
 #pragma once
 
 #include <algorithm>
-#include <functional>
+#include <optional>
 #include <span>
 
 #include "engine/solve/factor_store.hpp"
@@ -21,18 +21,20 @@ inline constexpr Index kRightColumns = 128;
 struct RightSides {
   std::span<double> values;
   Index num_columns = 0;
-  /// Entries above this block are 0, and stay so on the way forward.
-  Index first_block = 0;
+  /// Columns of the identity, or of what is made of them: column c is 0 above row *stair + c, and
+  /// above that row's block nothing of it is computed, forwards or backwards.
+  std::optional<Index> stair = std::nullopt;
 
   Index num_tiles() const { return (num_columns + kRightColumns - 1) / kRightColumns; }
+  /// The tiles [0, num_tiles_at(b)) have something in block b, of `edge` rows.
+  Index num_tiles_at(Index b, Index edge) const;
 };
 
 /// Y ← L⁻¹·Y.
 void solve_forward(const FactorStore& store, RightSides sides, SolveContext& context);
 
-/// Z ← L⁻ᵀ·Z for the blocks from the last one back to `last_block`; those above are not looked at.
-void solve_backward(const FactorStore& store, RightSides sides, Index last_block,
-                    SolveContext& context);
+/// Z ← L⁻ᵀ·Z.
+void solve_backward(const FactorStore& store, RightSides sides, SolveContext& context);
 
 /// As many columns, in whole tiles, as `bytes` hold; at least one tile, at most `most` columns.
 Index columns_in(std::size_t bytes, Index size, Index most);
