@@ -23,6 +23,20 @@ SolveFiles::SolveFiles(const std::string& out_path, std::vector<SpecFact> facts,
   start();
 }
 
+SolveFiles::~SolveFiles() {
+  const bool kept = has_work() || num_kept() > 0 || (work_ && work_->has_records());
+  if (!journal_ || kept) return;
+  try {
+    abandon();
+  } catch (const Error&) {  // what stays is not in the way of the next run
+  }
+}
+
+void SolveFiles::abandon() {
+  remove_leftovers();
+  journal_.reset();
+}
+
 std::string SolveFiles::fingerprint(const std::vector<SpecFact>& facts) {
   ContentHasher hasher;
   for (const SpecFact& fact : facts) {
@@ -41,7 +55,7 @@ void SolveFiles::start() {
   refuse_irregular(system_, paths_.out);
   refuse_irregular(system_, work_path_);
   std::optional<File> journal = open_journal();
-  if (options_.mode == StartMode::kCreate) refuse_what_is_there(journal.has_value());
+  if (options_.mode == StartMode::kCreate) refuse_what_is_there(journal);
   if (options_.mode == StartMode::kResume && journal) return resume(*std::move(journal));
   if (options_.mode == StartMode::kResume && file_exists(system_, paths_.out)) {
     if (is_output_of_this_run()) return;
@@ -62,11 +76,25 @@ std::optional<File> SolveFiles::open_journal() {
   return file;
 }
 
-void SolveFiles::refuse_what_is_there(bool has_journal) {
+/// A journal of ours without records: a run in memory was killed, of which nothing is left.
+bool SolveFiles::holds_nothing(std::optional<File>& journal) const {
+  try {
+    Journal opened = Journal::open(*std::move(journal));
+    const auto& facts = opened.header().facts;
+    const bool empty =
+        opened.records().empty() && !facts.empty() && facts.front().name == facts_.front().name;
+    journal = std::move(opened).take_file();
+    return empty;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+void SolveFiles::refuse_what_is_there(std::optional<File>& journal) {
   if (file_exists(system_, paths_.out))
     throw Error(ErrorKind::kCannotCreate,
                 paths_.out + ": exists; choose another --out, or replace it with --overwrite");
-  if (has_journal)
+  if (journal && !holds_nothing(journal))
     throw Error(ErrorKind::kUnfinishedRun,
                 paths_.journal +
                     ": an unfinished run is there; continue it with --resume, or "

@@ -43,6 +43,8 @@ class SolveFiles {
   /// start, kept through continuations. Errors as of RunWriter.
   SolveFiles(const std::string& out_path, std::vector<SpecFact> facts, const std::string& created,
              const SolveFileOptions& options);
+  /// A run of which nothing was kept leaves nothing behind.
+  ~SolveFiles();
 
   /// kResume on a run whose output is there.
   bool already_finished() const { return !journal_.has_value(); }
@@ -53,9 +55,14 @@ class SolveFiles {
 
   /// Makes OUT.work, reserving its space (kNoSpace), or opens what an earlier start left.
   WorkFile& open_work(FactorGrid grid, std::size_t panel_bytes);
+  /// Block columns on disk; 0 without OUT.work.
+  Index num_kept() const { return work_ ? work_->num_kept() : 0; }
 
   /// Writes the output and removes the rest. No call may follow.
   void finish(const hdf5::FileImage& image);
+
+  /// Removes what there is of the run: its inputs make no output.
+  void abandon();
 
   /// Hash over the facts, as the output has it (attribute `fingerprint`).
   static std::string fingerprint(const std::vector<SpecFact>& facts);
@@ -63,7 +70,8 @@ class SolveFiles {
 
  private:
   void start();
-  void refuse_what_is_there(bool has_journal);
+  void refuse_what_is_there(std::optional<File>& journal);
+  bool holds_nothing(std::optional<File>& journal) const;
   std::optional<File> open_journal();
   void create(std::optional<File> old_journal);
   void resume(File file);

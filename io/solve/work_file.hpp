@@ -48,6 +48,9 @@ class WorkFile final : public FactorStore {
   /// Records that the present attempt ended.
   void record(const PivotFailure& failure);
 
+  /// The journal says something of this file.
+  bool has_records() const { return num_kept() > 0 || !failures_.empty(); }
+
   const FactorGrid& grid() const override { return grid_; }
   bool is_resident() const override { return false; }
   Index num_kept() const override { return static_cast<Index>(hashes_.size()); }
