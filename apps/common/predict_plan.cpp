@@ -41,9 +41,9 @@ double bytes_of_sweeps(const SolvePlan& plan, const SolveSize& size) {
     const Index at_once = columns_in(plan.working_bytes, n, std::max<Index>(columns, 1));
     return static_cast<double>((columns + at_once - 1) / at_once);
   };
-  // Coefficients 2; the condition at most 5 solves; of a group of columns of the inverse a third,
+  // Coefficients 2; the condition 6 solves as a rule, 12 at most; of a group of columns of the inverse a third,
   // since they begin ever lower.
-  return factor * (2 + 10 + groups(size.num_variances) + std::max(1.0, groups(n) / 3));
+  return factor * (2 + 12 + groups(size.num_variances) + std::max(1.0, groups(n) / 3));
 }
 
 void count_panels(SolvePlan& plan) {

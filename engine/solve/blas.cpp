@@ -10,8 +10,6 @@
 extern "C" {
 void dpotrf_(const char* triangle, const int* n, double* a, const int* stride, int* info,
              std::size_t);
-void dlacn2_(const int* n, double* v, double* x, int* signs, double* estimate, int* state,
-             int* memory);
 }
 
 namespace gramtile::blas {
@@ -82,16 +80,5 @@ Index cholesky(Matrix a) {
 void divide_right_transposed(ConstMatrix l, Matrix c) { divide(CblasRight, CblasTrans, l, c); }
 void divide_left(ConstMatrix l, Matrix c) { divide(CblasLeft, CblasNoTrans, l, c); }
 void divide_left_transposed(ConstMatrix l, Matrix c) { divide(CblasLeft, CblasTrans, l, c); }
-
-NormEstimate::NormEstimate(Index size)
-    : v_(static_cast<std::size_t>(size)),
-      x_(static_cast<std::size_t>(size)),
-      signs_(static_cast<std::size_t>(size)) {}
-
-bool NormEstimate::next() {
-  const int n = as_int(static_cast<Index>(x_.size()));
-  dlacn2_(&n, v_.data(), x_.data(), signs_.data(), &value_, &state_, memory_);
-  return state_ != 0;  // the other states ask for A·x or Aᵀ·x, which are the same here
-}
 
 }  // namespace gramtile::blas

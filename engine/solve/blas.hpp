@@ -7,7 +7,6 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "engine/core/index.hpp"
 
@@ -50,36 +49,5 @@ void divide_right_transposed(ConstMatrix l, Matrix c);
 void divide_left(ConstMatrix l, Matrix c);
 /// C ← L⁻ᵀ·C.
 void divide_left_transposed(ConstMatrix l, Matrix c);
-
-/// Higham's estimate of ‖A‖₁ of a symmetric A that is known by what it does to a vector (LAPACK's
-/// dlacn2): a lower bound, seldom off by more than a factor of three. `apply` replaces x, [size],
-/// by A·x.
-template <typename Apply>
-double estimate_norm(Index size, const Apply& apply);
-
-/// One step of dlacn2: true when x is to be replaced by A·x, false at the end.
-class NormEstimate {
- public:
-  explicit NormEstimate(Index size);
-  bool next();
-  std::vector<double>& x() { return x_; }
-  double value() const { return value_; }
-
- private:
-  std::vector<double> v_, x_;
-  std::vector<int> signs_;
-  int state_ = 0;
-  int memory_[3] = {};
-  double value_ = 0;
-};
-
-// ---
-
-template <typename Apply>
-double estimate_norm(Index size, const Apply& apply) {
-  NormEstimate estimate(size);
-  while (estimate.next()) apply(estimate.x());
-  return estimate.value();
-}
 
 }  // namespace gramtile::blas

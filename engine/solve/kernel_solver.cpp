@@ -6,6 +6,7 @@
 #include <cmath>
 #include <optional>
 
+#include "engine/solve/norm_estimate.hpp"
 #include "engine/solve/solve_context.hpp"
 #include "engine/solve/triangular.hpp"
 
@@ -172,8 +173,7 @@ void KernelSolver::inverse_tiles(const InverseSink& sink) const {
 }
 
 double KernelSolver::condition_estimate() const {
-  const double inverse_norm =
-      blas::estimate_norm(size(), [&](std::vector<double>& x) { solve(x, 1); });
+  const double inverse_norm = estimate_norm(size(), [&](std::vector<double>& x) { solve(x, 1); });
   return impl_->norm * inverse_norm;
 }
 
