@@ -2,7 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
+#include <algorithm>
+#include <chrono>
 #include <memory>
 
 #include "apps/common/command.hpp"
@@ -75,6 +76,13 @@ class Run {
     });
   }
 
+  /// What an interrupted run left counts as done.
+  void count_kept() {
+    const double flops =
+        factorisation_flops(plan_.grid) - factorisation_flops(plan_.grid, store_->num_kept());
+    advance(flops);
+  }
+
   void open_store() {
     if (plan_.in_memory) {
       own_store_ = std::make_unique<MemoryStore>(plan_.grid);
@@ -83,6 +91,7 @@ class Run {
       work_ = &files_.open_work(plan_.grid, plan_.working_bytes);
       store_ = work_;
     }
+    count_kept();
   }
 
   double factor(FactorSearch& search, const KernelFacts& facts) {

@@ -6,6 +6,7 @@
 
 #include "apps/common/units.hpp"
 #include "engine/core/errors.hpp"
+#include "engine/solve/kernel_solver.hpp"
 #include "engine/solve/solve_options.hpp"
 #include "engine/solve/triangular.hpp"
 #include "io/solve/work_file.hpp"
@@ -41,8 +42,8 @@ double bytes_of_sweeps(const SolvePlan& plan, const SolveSize& size) {
     const Index at_once = columns_in(plan.working_bytes, n, std::max<Index>(columns, 1));
     return static_cast<double>((columns + at_once - 1) / at_once);
   };
-  // Coefficients 2; the condition 6 solves as a rule, 12 at most; of a group of columns of the inverse a third,
-  // since they begin ever lower.
+  // Coefficients 2; the condition 6 solves as a rule, 12 at most; of a group of columns of the
+  // inverse a third, since they begin ever lower.
   return factor * (2 + 12 + groups(size.num_variances) + std::max(1.0, groups(n) / 3));
 }
 
@@ -74,8 +75,10 @@ SolvePlan plan_solve(const SolveSize& size, std::size_t memory_bytes, bool on_di
       !on_disk && static_cast<double>(least) + triangle <= static_cast<double>(memory_bytes);
   plan.working_bytes =
       memory_bytes - fixed - (plan.in_memory ? static_cast<std::size_t>(triangle) : 0);
-  plan.flops = 2 * n * n * n / 3 + n * n * static_cast<double>(size.num_variances) +
-               4 * n * n * static_cast<double>(size.num_outputs);
+  constexpr double kConditionSolves = 6;
+  plan.flops = factorisation_flops(plan.grid) + KernelSolver::inverse_diagonal_flops(plan.grid) +
+               n * n * static_cast<double>(size.num_variances) +
+               2 * n * n * (static_cast<double>(size.num_outputs) + kConditionSolves);
   // Hashes, the facts of the kernel, and the panels: the upper half each time.
   plan.kernel_read_bytes = 1.5 * n * n * static_cast<double>(size.kernel_element_bytes);
   if (plan.in_memory) return plan;

@@ -168,10 +168,9 @@ std::optional<PivotFailure> factorise(const SymmetricSource& kernel, const Kerne
   return std::nullopt;
 }
 
-double factorisation_flops(const FactorStore& store) {
-  const FactorGrid& grid = store.grid();
-  double flops = 0;  // a tile of block column j gets j products and its share of the panel's
-  for (Index j = store.num_kept(); j < grid.num_blocks(); ++j)
+double factorisation_flops(const FactorGrid& grid, Index first) {
+  double flops = 0;  // a tile of block column j gets j products, and its share of the panel's
+  for (Index j = first; j < grid.num_blocks(); ++j)
     flops += static_cast<double>(grid.column_entries(j)) *
              static_cast<double>(2 * grid.block(j).start + grid.block(j).size());
   return flops;

@@ -38,7 +38,8 @@ double pivot_tolerance(Index row, double diagonal);
 std::optional<PivotFailure> factorise(const SymmetricSource& kernel, const KernelFacts& facts,
                                       double jitter, FactorStore& store, SolveContext& context);
 
-/// Floating-point operations that are left to do, about; N³/3 in all.
-double factorisation_flops(const FactorStore& store);
+/// Floating-point operations from block column `first` on, those on whole tiles of the diagonal
+/// included; a little more than N³/3 in all.
+double factorisation_flops(const FactorGrid& grid, Index first = 0);
 
 }  // namespace gramtile

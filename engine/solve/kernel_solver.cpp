@@ -157,6 +157,14 @@ std::vector<double> KernelSolver::inverse_diagonal() const {
   return diagonal;
 }
 
+double KernelSolver::inverse_diagonal_flops(const FactorGrid& grid) {
+  double flops = 0;  // block column k meets the columns of the identity up to its own
+  for (Index k = 0; k < grid.num_blocks(); ++k)
+    flops +=
+        2 * static_cast<double>(grid.column_entries(k)) * static_cast<double>(grid.block(k).stop);
+  return flops;
+}
+
 void KernelSolver::inverse_tiles(const InverseSink& sink) const {
   const FactorGrid& grid = impl_->grid;
   impl_->for_groups([&](Index first, Index last) {

@@ -58,6 +58,8 @@ class KernelSolver {
   /// The diagonal of K̃⁻¹, [N]. Costs as much as the factorisation, and reads the factor once for as
   /// many columns as options.memory_bytes hold.
   std::vector<double> inverse_diagonal() const;
+  /// Its floating-point operations, about.
+  static double inverse_diagonal_flops(const FactorGrid& grid);
 
   /// Entries rows × columns of K̃⁻¹, row-major; rows.start ≥ columns.start, and those that the
   /// diagonal crosses are whole.

@@ -1,5 +1,5 @@
 // Gaussian process regression with a factored kernel, in closed form. Equations: Rasmussen and
-// Williams, Gaussian Processes for Machine Learning; docs/mathematics.md §10.
+// Williams, Gaussian Processes for Machine Learning; docs/mathematics.md §11.
 #pragma once
 
 #include <span>

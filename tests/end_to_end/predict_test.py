@@ -5,6 +5,7 @@ Tolerances: kernels here have conditions of 10² to 10⁴, so that two ways in f
 1e-9 relative to the largest entry, as is asked for.
 """
 
+import os
 import re
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import unittest
 import h5py
 import numpy as np
 
-from support import ROOT, CommandTest, command, main
+from support import BIN, ROOT, CommandTest, command, main
 
 TOLERANCE = 1e-9
 
@@ -291,6 +292,17 @@ class PredictTest(CommandTest):
         run.kill()
         run.wait()
         self.assert_fails(14, ["U.h5.partial", "unfinished"], "kernel-predict", "--kernels", "U.h5.partial", "--out", "P.h5")
+
+    def test_the_script_from_download_to_number_agrees_with_scipy(self):
+        subprocess.run(["/usr/bin/python3", str(ROOT / "data" / "make_example.py"), "ex"], cwd=self.dir, check=True,
+                       stdout=subprocess.DEVNULL)
+        images = next((self.dir / "ex").glob("train-images*")).name
+        result = subprocess.run([str(ROOT / "docs" / "examples" / "mnist_accuracy.sh")], cwd=self.dir, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "OUT": ".", "TRAIN": "80",
+                                     "IMAGES": f"ex/{images}", "LABELS": f"ex/{images.replace('images-idx3', 'labels-idx1')}"})
+        self.assertEqual(result.returncode, 0, result.stdout)
+        self.assertRegex(result.stdout, r"accuracy: kernel-predict 0\.\d+, SciPy 0\.\d+")
 
     def test_version_says_which_openblas(self):
         self.assertRegex(self.run_command("kernel-predict", "--version").stdout, r"OpenBLAS 0\.\d+")
