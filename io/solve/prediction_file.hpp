@@ -1,4 +1,4 @@
-// What kernel-predict writes (docs/file_format.md §8): every number is there when the file is made,
+// What kernel-predict writes (docs/file_format.md §9): every number is there when the file is made,
 // so it is built in memory as a whole.
 #pragma once
 

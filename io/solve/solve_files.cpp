@@ -119,7 +119,7 @@ void SolveFiles::create(std::optional<File> old_journal) {
   remove_file(system_, work_path_);
   remove_file(system_, paths_.partial);
   const bool replace = options_.mode == StartMode::kOverwrite;
-  journal_ = Journal::create(std::move(file), {facts_, created_, replace});
+  journal_ = Journal::create(std::move(file), {facts_, created_, replace, {}});
   journal_->publish(system_, paths_.journal);
 }
 

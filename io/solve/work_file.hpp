@@ -1,6 +1,6 @@
 // The factor's block columns on disk: OUT.work, without a header, tiles in the order of
-// engine/solve/factor_store.hpp; what is in it for sure says the journal (docs/predict.md has the
-// bytes of both).
+// engine/solve/factor_store.hpp; what is in it for sure says the journal (docs/file_format.md §9
+// has the bytes of both).
 //
 //   keep(panel):  pwrite its block columns → sync data → a journal record for each → sync
 //
