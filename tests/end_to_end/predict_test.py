@@ -15,7 +15,7 @@ import unittest
 import h5py
 import numpy as np
 
-from support import BIN, ROOT, CommandTest, command, main
+from support import BIN, ROOT, CommandTest, Measured, command, main
 
 TOLERANCE = 1e-9
 
@@ -194,6 +194,18 @@ class PredictTest(CommandTest):
                 self.assertEqual((self.dir / name).read_bytes(), first, name)
         self.assertEqual([p.name for p in self.dir.glob("*.work")] + [p.name for p in self.dir.glob("*.journal")], [])
         self.check_numbers("first.h5", by_scipy(self.dir / "K.h5", one_hot(np.load(self.dir / "y.npy"))[1], 0.01))
+
+    def test_memory_stays_within_its_bound_in_memory_and_on_disk(self):
+        self.large()
+        least = int(self.least_memory("--threads", 2)[:-3])
+        measured = Measured(self.dir)
+        self.addCleanup(measured.close)
+        for memory in (least, least + 4, least + 12, least + 40):
+            run = measured.run("kernel-predict", "--kernels", "K.h5", "--out", "P.h5", "--overwrite", "--jitter", "0.01",
+                               "--threads", 2, "--memory", f"{memory}MiB")
+            self.assertEqual(run.code, 0, run.stderr)
+            print(f"--memory {memory}MiB: {run.peak_mib:.0f} MiB")
+            self.assertLess(run.peak_mib, memory)
 
     def test_interrupted_on_disk_it_prints_the_command_that_continues(self):
         self.large()
