@@ -53,15 +53,14 @@ void add_answer_options(CLI::App& app, PredictArguments& arguments) {
 void add_solver_options(CLI::App& app, PredictArguments& arguments) {
   auto* const jitter =
       app.add_option("--jitter", arguments.jitter,
-                     "added to the diagonal (default 0); auto: the least power of ten of the mean "
-                     "diagonal that works, 0 where none is needed")
+                     "added to the diagonal (default 0); auto: the least that works")
           ->type_name("J|auto");
   app.add_option("--jitter-relative", arguments.jitter_relative, "the same, of the mean diagonal")
       ->excludes(jitter)
       ->option_text("R");
   app.add_option("--solver", arguments.solver, "auto or cholesky")->type_name("SOLVER");
   app.add_option("--work", arguments.work,
-                 "folder of the factor where memory does not hold it (default: that of --out)")
+                 "folder of OUT.work, where memory does not do (default: --out's)")
       ->type_name("DIR");
 }
 
