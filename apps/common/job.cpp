@@ -275,7 +275,8 @@ void read_inputs(Job& job) {
 }
 
 std::string stored_command(int argc, char** argv) {
-  constexpr std::array<std::string_view, 4> kWithValue{"--out", "--threads", "--memory", "--shard"};
+  constexpr std::array<std::string_view, 5> kWithValue{"--out", "--threads", "--memory", "--shard",
+                                                       "--work"};
   constexpr std::array<std::string_view, 5> kFlags{"--resume", "--overwrite", "--quiet",
                                                    "--no-lock", "--mixed-instruction-sets"};
   const auto is_one_of = [](const auto& names, std::string_view argument) {

@@ -47,20 +47,11 @@ void add_input_options(CLI::App& app, ComputeArguments& arguments) {
   add_channels_last(app, arguments.channels_last);
 }
 
-void add_resource_options(CLI::App& app, ComputeArguments& arguments) {
-  arguments.memory_bytes = default_memory_bytes();
-  arguments.num_threads = usable_threads();
+void add_tile_options(CLI::App& app, ComputeArguments& arguments) {
   add_text_option(app, "--dtype", "TYPE", "float32 (default) or float64",
                   [&](const std::string& text) { arguments.data_type = parse_data_type(text); });
   app.add_option("--tile", arguments.tile_size, "edge of a tile (default: chosen to suit)")
       ->check(CLI::Range(Index{1}, kMaxTileSize))
-      ->option_text("N");
-  add_text_option(app, "--memory", "SIZE",
-                  "upper bound for memory (default 2GiB, or 3/4 of what there is)",
-                  [&](const std::string& text) { arguments.memory_bytes = parse_bytes(text); });
-  app.add_option("--threads", arguments.num_threads,
-                 "number of threads (default: all that this process may use)")
-      ->check(CLI::Range(1, 4096))
       ->option_text("N");
 }
 
@@ -75,6 +66,18 @@ void add_run_options(CLI::App& app, ComputeArguments& arguments) {
 void add_channels_last(CLI::App& app, bool& channels_last) {
   app.add_flag("--channels-last", channels_last,
                "arrays [N, a, b, c] are [N, H, W, C] (default: [N, C, H, W])");
+}
+
+void add_machine_options(CLI::App& app, ComputeArguments& arguments) {
+  arguments.memory_bytes = default_memory_bytes();
+  arguments.num_threads = usable_threads();
+  add_text_option(app, "--memory", "SIZE",
+                  "upper bound for memory (default 2GiB, or 3/4 of what there is)",
+                  [&](const std::string& text) { arguments.memory_bytes = parse_bytes(text); });
+  app.add_option("--threads", arguments.num_threads,
+                 "number of threads (default: all that this process may use)")
+      ->check(CLI::Range(1, 4096))
+      ->option_text("N");
 }
 
 void add_output_options(CLI::App& app, ComputeArguments& arguments) {
@@ -97,7 +100,8 @@ void add_output_options(CLI::App& app, ComputeArguments& arguments) {
 void add_compute_options(CLI::App& app, ComputeArguments& arguments) {
   add_input_options(app, arguments);
   add_output_options(app, arguments);
-  add_resource_options(app, arguments);
+  add_tile_options(app, arguments);
+  add_machine_options(app, arguments);
   add_run_options(app, arguments);
 }
 

@@ -53,6 +53,9 @@ void add_compute_options(CLI::App& app, ComputeArguments& arguments);
 /// --no-lock, --mixed-instruction-sets, --quiet.
 void add_output_options(CLI::App& app, ComputeArguments& arguments);
 
+/// Those of them that say what a run may use: --memory, --threads.
+void add_machine_options(CLI::App& app, ComputeArguments& arguments);
+
 /// What --resume and --overwrite ask of RunWriter.
 StartMode start_mode(const ComputeArguments& arguments);
 

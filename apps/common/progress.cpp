@@ -32,12 +32,13 @@ ProgressStyle progress_style(bool quiet) {
   return isatty(STDERR_FILENO) == 1 ? ProgressStyle::kTerminal : ProgressStyle::kLines;
 }
 
-Progress::Progress(ProgressStyle style, Index total_pairs, Index done_pairs)
-    : Progress(style, total_pairs, done_pairs, steady_seconds, write_stderr) {}
+Progress::Progress(ProgressStyle style, Index total_pairs, Index done_pairs, std::string unit)
+    : Progress(style, total_pairs, done_pairs, steady_seconds, write_stderr, std::move(unit)) {}
 
 Progress::Progress(ProgressStyle style, Index total_pairs, Index done_pairs, Clock clock,
-                   Write write)
+                   Write write, std::string unit)
     : style_(style),
+      unit_(std::move(unit)),
       total_pairs_(std::max<Index>(total_pairs, 1)),
       first_pairs_(done_pairs),
       done_pairs_(done_pairs),
@@ -75,8 +76,8 @@ std::string Progress::line(double now) const {
       static_cast<double>(done_pairs_ - first_pairs_) / std::max(now - start_, 1e-9);
   const auto left = static_cast<double>(total_pairs_ - done_pairs_);
   const double percent = 100 * static_cast<double>(done_pairs_) / static_cast<double>(total_pairs_);
-  return fmt::format("{:5.1f} %  {} pairs/s  {} left", percent,
-                     format_count(static_cast<Index>(rate)), format_seconds(left / rate));
+  return fmt::format("{:5.1f} %  {} {}/s  {} left", percent, format_count(static_cast<Index>(rate)),
+                     unit_, format_seconds(left / rate));
 }
 
 }  // namespace gramtile::apps

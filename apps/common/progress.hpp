@@ -23,9 +23,12 @@ class Progress {
   using Clock = std::function<double()>;
   using Write = std::function<void(std::string_view)>;
 
-  /// `total_pairs`: pairs of the whole run; `done_pairs`: those that an interrupted run left.
-  Progress(ProgressStyle style, Index total_pairs, Index done_pairs = 0);
-  Progress(ProgressStyle style, Index total_pairs, Index done_pairs, Clock clock, Write write);
+  /// `total_pairs`: pairs of the whole run; `done_pairs`: those that an interrupted run left. Other
+  /// work than pairs is named by `unit`.
+  Progress(ProgressStyle style, Index total_pairs, Index done_pairs = 0,
+           std::string unit = "pairs");
+  Progress(ProgressStyle style, Index total_pairs, Index done_pairs, Clock clock, Write write,
+           std::string unit = "pairs");
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -40,6 +43,7 @@ class Progress {
   std::string line(double now) const;
 
   ProgressStyle style_;
+  std::string unit_;
   Index total_pairs_, first_pairs_, done_pairs_;
   Clock clock_;
   Write write_;

@@ -27,10 +27,11 @@ constexpr std::uint64_t kUnpackInMemory = 0;
 
 class Hdf5Matrix : public NumberMatrix {
  public:
-  explicit Hdf5Matrix(hdf5::Dataset dataset)
+  Hdf5Matrix(hdf5::Dataset dataset, bool vector_is_column)
       : dataset_(std::move(dataset)), name_(dataset_.file() + ":/" + dataset_.name()) {
     const std::vector<std::uint64_t> shape(dataset_.shape().begin(), dataset_.shape().end());
-    if (shape.size() != 2) refuse_shape(name_, shape_text(shape));
+    is_vector_ = vector_is_column && shape.size() == 1;
+    if (shape.size() != 2 && !is_vector_) refuse_shape(name_, shape_text(shape));
     const auto kind = dataset_.type().kind;
     if (kind != hdf5::ElementClass::kFloat && kind != hdf5::ElementClass::kInteger) {
       throw DataError(name_, "holds " + dataset_.type().name() + " values; expected numbers");
@@ -39,20 +40,23 @@ class Hdf5Matrix : public NumberMatrix {
 
   const std::string& name() const override { return name_; }
   Index num_rows() const override { return dataset_.shape()[0]; }
-  Index num_columns() const override { return dataset_.shape()[1]; }
+  Index num_columns() const override { return is_vector_ ? 1 : dataset_.shape()[1]; }
   std::size_t unpack_bytes() const override { return dataset_.unpack_bytes(); }
   void read(Range rows, Range columns, std::span<double> values) override {
-    dataset_.read(std::array{rows, columns}, values);
+    const std::array ranges{rows, columns};
+    dataset_.read(std::span(ranges).first(is_vector_ ? 1 : 2), values);
   }
 
  private:
   hdf5::Dataset dataset_;
   std::string name_;
+  bool is_vector_ = false;
 };
 
 class RawMatrix : public NumberMatrix {
  public:
-  explicit RawMatrix(RawArray array) : array_(std::move(array)) {
+  RawMatrix(RawArray array, bool vector_is_column) : array_(std::move(array)) {
+    if (vector_is_column && array_.shape.size() == 1) array_.shape.push_back(1);
     if (array_.shape.size() != 2) refuse_shape(name(), shape_text(array_.shape));
     array_.type.is_plain = array_.type.is_integer();
   }
@@ -79,7 +83,8 @@ class RawMatrix : public NumberMatrix {
 
 }  // namespace
 
-std::unique_ptr<NumberMatrix> open_matrix(const std::string& path, const std::string& dataset) {
+std::unique_ptr<NumberMatrix> open_matrix(const std::string& path, const std::string& dataset,
+                                          bool vector_is_column) {
   SharedBytes bytes = open_file(path);
   const FileFormat format = format_of(path, bytes);
   const auto misuse = [&](const char* problem) {
@@ -88,13 +93,14 @@ std::unique_ptr<NumberMatrix> open_matrix(const std::string& path, const std::st
   switch (format) {
     case FileFormat::kNpy:
       if (!dataset.empty()) misuse("is an .npy file, which holds one array without a name");
-      return std::make_unique<RawMatrix>(parse_npy(std::move(bytes)));
+      return std::make_unique<RawMatrix>(parse_npy(std::move(bytes)), vector_is_column);
     case FileFormat::kNpz:
       return std::make_unique<RawMatrix>(
-          open_npz_array(bytes, dataset.empty() ? "" : dataset.substr(1), DatasetRole::kTrain));
+          open_npz_array(bytes, dataset.empty() ? "" : dataset.substr(1), DatasetRole::kTrain),
+          vector_is_column);
     case FileFormat::kHdf5:
       if (dataset.empty()) misuse("is not FILE:/DATASET");
-      return std::make_unique<Hdf5Matrix>(hdf5::File(path).dataset(dataset));
+      return std::make_unique<Hdf5Matrix>(hdf5::File(path).dataset(dataset), vector_is_column);
     default:
       break;
   }

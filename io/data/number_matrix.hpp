@@ -29,6 +29,8 @@ class NumberMatrix {
 /// Opens `dataset` of the file at `path`; empty for .npy and for an .npz that holds one array.
 /// Throws IoError, DataError (no matrix, no numbers), Error(kUsage) when an HDF5 file is named
 /// without a dataset or an .npy file with one.
-std::unique_ptr<NumberMatrix> open_matrix(const std::string& path, const std::string& dataset);
+/// A vector [N] is refused, or with `vector_is_column` read as [N, 1].
+std::unique_ptr<NumberMatrix> open_matrix(const std::string& path, const std::string& dataset,
+                                          bool vector_is_column = false);
 
 }  // namespace gramtile

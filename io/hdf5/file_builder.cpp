@@ -344,6 +344,10 @@ void FileBuilder::set_attribute(const std::string& dataset, const std::string& n
   impl_->set(dataset, name, H5T_STD_I64LE, H5T_NATIVE_INT64, {}, &value);
 }
 
+void FileBuilder::set_attribute(const std::string& dataset, const std::string& name, double value) {
+  impl_->set(dataset, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, {}, &value);
+}
+
 void FileBuilder::set_attribute(const std::string& dataset, const std::string& name,
                                 const std::vector<std::string>& values) {
   const auto lock = library_lock();

@@ -102,6 +102,7 @@ class FileBuilder {
   /// (UTF-8): h5py gives `str`, and the 64 KiB limit of attributes does not apply.
   void set_attribute(const std::string& dataset, const std::string& name, const std::string& value);
   void set_attribute(const std::string& dataset, const std::string& name, std::int64_t value);
+  void set_attribute(const std::string& dataset, const std::string& name, double value);
   void set_attribute(const std::string& dataset, const std::string& name,
                      const std::vector<std::string>& values);
   void set_attribute(const std::string& dataset, const std::string& name,

@@ -62,6 +62,7 @@ class Journal {
   void publish(FileSystem& system, const std::string& path);
 
   const File& file() const { return file_; }
+  File take_file() && { return std::move(file_); }
   const JournalHeader& header() const { return header_; }
   const std::vector<JournalRecord>& records() const { return records_; }
 

@@ -256,6 +256,25 @@ struct RunReader::Impl {
     return static_cast<std::size_t>(tile - map.tiles().start);
   }
 
+  /// Entries of one chunk, read in one piece from the first to the last, to rows of `values` that
+  /// are `stride` apart.
+  void read_part(Index matrix, ChunkShape chunk, Range rows, Range columns, Index stride,
+                 std::span<double> values) const {
+    const std::size_t element = size_in_bytes(spec.data_type);
+    const Index first = rows.start % chunk.rows * chunk.columns + columns.start % chunk.columns;
+    const Index count = (rows.size() - 1) * chunk.columns + columns.size();
+    const std::uint64_t offset =
+        map.kernel_chunk_offset(matrix, rows.start / chunk.rows, columns.start / chunk.columns);
+    std::vector<std::byte> bytes(static_cast<std::size_t>(count) * element);
+    file.read_all(offset + static_cast<std::uint64_t>(first) * element, bytes);
+    for (Index r = 0; r < rows.size(); ++r) {
+      const auto row = static_cast<std::size_t>(r * chunk.columns) * element;
+      const auto width = static_cast<std::size_t>(columns.size());
+      to_doubles(spec.data_type, std::span(bytes).subspan(row, width * element),
+                 values.subspan(static_cast<std::size_t>(r * stride), width));
+    }
+  }
+
   /// Entries of chunk number `plane` of a packed tile, as double.
   void read_plane(Index tile, std::size_t plane, std::span<const std::byte> packed,
                   std::span<double> values) const {
@@ -319,6 +338,29 @@ MetadataCheck RunReader::check_metadata() const {
 
 void RunReader::read_kernel(Index tile, std::span<double> values) const {
   impl_->read_plane(tile, 0, read_packed(tile), values);
+}
+
+namespace {
+
+/// The part of `range` that lies in the block of `extent` rows (or columns) around its first one.
+Range first_part(Range range, Index extent) {
+  return {range.start, std::min(range.stop, (range.start / extent + 1) * extent)};
+}
+
+}  // namespace
+
+void RunReader::read_entries(Index matrix, Range rows, Range columns,
+                             std::span<double> values) const {
+  const ChunkShape chunk = chunk_shape(impl_->spec.plan, matrix);
+  for (Range part = first_part(rows, chunk.rows); part.size() > 0;
+       part = first_part({part.stop, rows.stop}, chunk.rows)) {
+    for (Range across = first_part(columns, chunk.columns); across.size() > 0;
+         across = first_part({across.stop, columns.stop}, chunk.columns)) {
+      const auto first = (part.start - rows.start) * columns.size() + across.start - columns.start;
+      impl_->read_part(matrix, chunk, part, across, columns.size(),
+                       values.subspan(static_cast<std::size_t>(first)));
+    }
+  }
 }
 
 void RunReader::read_jacobian(Index tile, std::span<double> values) const {

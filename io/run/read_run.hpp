@@ -57,6 +57,10 @@ class RunReader {
   std::vector<std::byte> read_packed(Index tile) const;
   /// K of one tile, [rows, columns] row-major. Requires spec().with_kernel.
   void read_kernel(Index tile, std::span<double> values) const;
+  /// Entries `rows` × `columns` of a matrix of the plan (columns [0, 1) of a diagonal), row-major,
+  /// wherever the tiles' edges are. Whole files with a kernel alone. May be called from several
+  /// threads at once.
+  void read_entries(Index matrix, Range rows, Range columns, std::span<double> values) const;
   /// ∂K/∂θ of one tile, [P, rows, columns].
   void read_jacobian(Index tile, std::span<double> values) const;
   /// One tile's contribution to the gradient, [P].

@@ -53,6 +53,15 @@ std::uint64_t TileMap::chunk_offset(const std::string& dataset, Index chunk) con
   return place.offset + static_cast<std::uint64_t>(chunk) * place.chunk_bytes;
 }
 
+std::uint64_t TileMap::kernel_chunk_offset(Index matrix, Index block_row,
+                                           Index block_column) const {
+  const MatrixSpec& spec = spec_->plan.matrices[static_cast<std::size_t>(matrix)];
+  const ChunkShape chunk = chunk_shape(spec_->plan, matrix);
+  const Index columns = spec.kind == MatrixKind::kDiagonal ? 1 : spec.num_columns;
+  const Index grid_columns = (columns + chunk.columns - 1) / chunk.columns;
+  return chunk_offset(spec.name, block_row * grid_columns + block_column);
+}
+
 std::vector<Piece> TileMap::pieces(Index index) const {
   const Tile t = tile(index);
   const MatrixSpec& matrix = spec_->plan.matrices[static_cast<std::size_t>(t.matrix)];

@@ -66,6 +66,9 @@ class TileMap {
   Range tiles() const { return tiles_; }
   Tile tile(Index index) const { return spec_->plan.tiles[static_cast<std::size_t>(index)]; }
   std::vector<Piece> pieces(Index tile) const;
+  /// Where chunk (block_row, block_column) of K lies, above or below the diagonal. Whole files with
+  /// a kernel alone.
+  std::uint64_t kernel_chunk_offset(Index matrix, Index block_row, Index block_column) const;
 
   /// Places of what is written when a run is finished.
   std::uint64_t hash_offset(Index tile) const;

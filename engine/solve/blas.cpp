@@ -1,0 +1,84 @@
+#include "engine/solve/blas.hpp"
+
+#include <cblas.h>
+#include <fmt/format.h>
+
+#include <sstream>
+
+#include "engine/core/errors.hpp"
+
+extern "C" {
+void dpotrf_(const char* triangle, const int* n, double* a, const int* stride, int* info,
+             std::size_t);
+}
+
+namespace gramtile::blas {
+namespace {
+
+// Tiles have edges of a few thousand at most; right-hand sides are as long as the matrix.
+int as_int(Index n) { return static_cast<int>(n); }
+
+void multiply(CBLAS_TRANSPOSE of_a, CBLAS_TRANSPOSE of_b, ConstMatrix a, ConstMatrix b, Matrix c) {
+  const Index inner = of_a == CblasNoTrans ? a.columns : a.rows;
+  cblas_dgemm(CblasColMajor, of_a, of_b, as_int(c.rows), as_int(c.columns), as_int(inner), -1,
+              a.values, as_int(a.stride), b.values, as_int(b.stride), 1, c.values,
+              as_int(c.stride));
+}
+
+void divide(CBLAS_SIDE side, CBLAS_TRANSPOSE of_l, ConstMatrix l, Matrix c) {
+  cblas_dtrsm(CblasColMajor, side, CblasLower, of_l, CblasNonUnit, as_int(c.rows),
+              as_int(c.columns), 1, l.values, as_int(l.stride), c.values, as_int(c.stride));
+}
+
+constexpr int kOpenMp = 2;  // as openblas_get_parallel() has it
+
+}  // namespace
+
+std::string library_name() {
+  constexpr const char* kFlavours[] = {"serial", "pthread", "OpenMP"};
+  std::istringstream config(openblas_get_config());  // "OpenBLAS 0.3.21 NO_LAPACKE …"
+  std::string name, version;
+  config >> name >> version;
+  const int flavour = openblas_get_parallel();
+  return fmt::format("{} {} ({}, {})", name, version,
+                     flavour >= 0 && flavour <= kOpenMp ? kFlavours[flavour] : "other",
+                     openblas_get_corename());
+}
+
+void use_one_thread() {
+  openblas_set_num_threads(1);
+  if (openblas_get_parallel() != kOpenMp || openblas_get_num_threads() == 1) return;
+  throw Error(ErrorKind::kOther, library_name() +
+                                     " starts threads of its own; set OMP_NUM_THREADS=1, or "
+                                     "install libopenblas0-pthread");
+}
+
+void subtract_square(ConstMatrix a, Matrix c) {
+  cblas_dsyrk(CblasColMajor, CblasLower, CblasNoTrans, as_int(c.rows), as_int(a.columns), -1,
+              a.values, as_int(a.stride), 1, c.values, as_int(c.stride));
+}
+
+void subtract_product_transposed(ConstMatrix a, ConstMatrix b, Matrix c) {
+  multiply(CblasNoTrans, CblasTrans, a, b, c);
+}
+
+void subtract_product(ConstMatrix a, ConstMatrix b, Matrix c) {
+  multiply(CblasNoTrans, CblasNoTrans, a, b, c);
+}
+
+void subtract_transposed_product(ConstMatrix a, ConstMatrix b, Matrix c) {
+  multiply(CblasTrans, CblasNoTrans, a, b, c);
+}
+
+Index cholesky(Matrix a) {
+  const int n = as_int(a.rows), stride = as_int(a.stride);
+  int info = 0;
+  dpotrf_("L", &n, a.values, &stride, &info, 1);
+  return static_cast<Index>(info) - 1;
+}
+
+void divide_right_transposed(ConstMatrix l, Matrix c) { divide(CblasRight, CblasTrans, l, c); }
+void divide_left(ConstMatrix l, Matrix c) { divide(CblasLeft, CblasNoTrans, l, c); }
+void divide_left_transposed(ConstMatrix l, Matrix c) { divide(CblasLeft, CblasTrans, l, c); }
+
+}  // namespace gramtile::blas

@@ -1,0 +1,42 @@
+// Port: where the solver has its matrix from. io/solve/ implements it on kernel files.
+#pragma once
+
+#include <span>
+
+#include "engine/core/index.hpp"
+
+namespace gramtile {
+
+/// A symmetric matrix K [N, N] that is read part by part, as often as it is needed.
+class SymmetricSource {
+ public:
+  virtual ~SymmetricSource() = default;
+
+  virtual Index size() const = 0;
+  /// Entries `rows` × `columns`, row-major. Only entries on and above the diagonal are looked at;
+  /// of a part that the diagonal crosses those below it may be anything. May be called from several
+  /// threads at once.
+  virtual void read(Range rows, Range columns, std::span<double> values) const = 0;
+};
+
+/// An array [N, N], row-major, that lives as long.
+class ArrayMatrix final : public SymmetricSource {
+ public:
+  /// Requires values.size() = size².
+  ArrayMatrix(std::span<const double> values, Index size) : values_(values), size_(size) {}
+
+  Index size() const override { return size_; }
+  void read(Range rows, Range columns, std::span<double> values) const override {
+    std::size_t out = 0;
+    for (Index i = rows.start; i < rows.stop; ++i) {
+      for (Index j = columns.start; j < columns.stop; ++j)
+        values[out++] = values_[static_cast<std::size_t>(i * size_ + j)];
+    }
+  }
+
+ private:
+  std::span<const double> values_;
+  Index size_;
+};
+
+}  // namespace gramtile

@@ -1,0 +1,324 @@
+"""kernel-predict beside SciPy on the same file: coefficients, means, variances, leave-one-out, evidence; in memory and
+on disk, any number of threads; kernels that have no factor; labels and targets of every kind; interruptions.
+
+Tolerances: kernels here have conditions of 10² to 10⁴, so that two ways in float64 agree to 1e4 · 2e-16 · (a few tens) <
+1e-9 relative to the largest entry, as is asked for.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import time
+import unittest
+
+import h5py
+import numpy as np
+
+from support import BIN, ROOT, CommandTest, Measured, command, main
+
+TOLERANCE = 1e-9
+
+
+def agree(actual, expected):
+    """The largest difference, of the largest entry."""
+    return np.max(np.abs(np.asarray(actual) - expected)) / np.max(np.abs(expected))
+
+
+def by_scipy(kernel_file, targets, jitter):
+    """Everything that kernel-predict writes, by SciPy."""
+    import scipy.linalg
+    with h5py.File(kernel_file) as f:
+        read = {name: f[name][...].astype(np.float64) for name in ("Kxx", "Kxvx", "Kxtx", "Kv_diag", "Kt_diag") if name in f}
+    read = {name: a[0] if a.ndim == (2 if "diag" in name else 3) else a for name, a in read.items()}
+    k = read["Kxx"] + jitter * np.eye(len(read["Kxx"]))
+    factor = scipy.linalg.cho_factor(k, lower=True)
+    a = scipy.linalg.cho_solve(factor, targets)
+    inverse = scipy.linalg.cho_solve(factor, np.eye(len(k)))
+    log_determinant = 2 * np.sum(np.log(np.diag(factor[0])))
+    outputs, n = targets.shape[1], len(k)
+    result = {"coefficients": a, "loo_variance": 1 / np.diag(inverse),
+              "loo_mean": targets - a / np.diag(inverse)[:, None], "log_determinant": log_determinant,
+              "log_marginal_likelihood": -0.5 * (np.sum(targets * a) + outputs * (log_determinant + n * np.log(2 * np.pi))),
+              "condition": np.linalg.norm(k, 1) * np.linalg.norm(inverse, 1)}
+    for name, rows, diagonal in (("validation", "Kxvx", "Kv_diag"), ("test", "Kxtx", "Kt_diag")):
+        if rows not in read:
+            continue
+        result[name + "_mean"] = read[rows] @ a
+        if diagonal in read:
+            solved = scipy.linalg.cho_solve(factor, read[rows].T)
+            result[name + "_variance"] = read[diagonal] - np.sum(read[rows].T * solved, axis=0)
+    return result
+
+
+def one_hot(labels):
+    classes = np.unique(labels)
+    return classes, np.where(np.asarray(labels)[:, None] == classes, 1.0, -1.0)
+
+
+class PredictTest(CommandTest):
+    def setUp(self):
+        super().setUp()
+        self.network()
+        self.images("train.npy", 90, seed=1)
+        self.images("validation.npy", 11, seed=2)
+        self.images("test.npy", 17, seed=3)
+        self.labels = np.random.default_rng(4).integers(0, 10, 90)
+        self.test_labels = np.random.default_rng(5).integers(0, 10, 17)
+        np.save(self.dir / "y.npy", self.labels)
+        np.save(self.dir / "yt.npy", self.test_labels)
+
+    def build(self, *more, out="K.h5", train="train.npy", labels=True, dtype="float64"):
+        given = ["--train-labels", "y.npy", "--test-labels", "yt.npy"] if labels else []
+        self.run_command("kernel-build", "--network", "net.json", "--train", train, "--validation", "validation.npy",
+                         "--test", "test.npy", "--out", out, "--dtype", dtype, *given, *more)
+
+    def predict(self, *more, out="P.h5", kernels="K.h5", **keywords):
+        return self.run_command("kernel-predict", "--kernels", kernels, "--out", out, *more, **keywords)
+
+    def check_numbers(self, out, expected):
+        with h5py.File(self.dir / out) as f:
+            for name, value in expected.items():
+                with self.subTest(name):
+                    if name == "condition":
+                        self.assertLessEqual(f.attrs["condition_estimate"], value * (1 + TOLERANCE))
+                        self.assertGreater(f.attrs["condition_estimate"], value / 3)
+                        continue
+                    self.assertLess(agree(f.attrs[name] if np.isscalar(value) else f[name][...], value), TOLERANCE)
+
+    def test_everything_is_what_scipy_finds(self):
+        for layout in ("plain", "cnn-gp"):
+            self.build("--layout", layout, "--tile", "32", out=f"{layout}.h5")
+            self.predict("--jitter", "0.01", kernels=f"{layout}.h5", out=f"P{layout}.h5")
+            classes, targets = one_hot(self.labels)
+            expected = by_scipy(self.dir / f"{layout}.h5", targets, 0.01)
+            self.assertIn("test_variance", expected)
+            self.check_numbers(f"P{layout}.h5", expected)
+            with h5py.File(self.dir / f"P{layout}.h5") as f:
+                self.assertEqual(f.attrs["jitter"], 0.01)
+                self.assertEqual(list(f.attrs["classes"]), list(classes))
+                test_class = classes[expected["test_mean"].argmax(axis=1)]
+                self.assertTrue(np.array_equal(f["test_class"], test_class))
+                self.assertAlmostEqual(f.attrs["test_accuracy"], np.mean(test_class == self.test_labels))
+                loo_class = classes[expected["loo_mean"].argmax(axis=1)]
+                self.assertAlmostEqual(f.attrs["loo_accuracy"], np.mean(loo_class == self.labels))
+                self.assertNotIn("validation_accuracy", f.attrs)
+                self.assertEqual([d.label or d[0].name for d in f["test_mean"].dims], ["/test", "/output"])
+
+    def test_leave_one_out_is_leaving_one_out(self):
+        self.images("few.npy", 20, seed=9)
+        np.save(self.dir / "few_y.npy", self.labels[:20])
+        self.run_command("kernel-build", "--network", "net.json", "--train", "few.npy", "--out", "K.h5", "--dtype", "float64")
+        self.predict("--labels", "few_y.npy", "--jitter", "0.1")
+        classes, targets = one_hot(self.labels[:20])
+        with h5py.File(self.dir / "K.h5") as k, h5py.File(self.dir / "P.h5") as p:
+            kernel = k["Kxx"][...]
+            for i in range(20):
+                rest = np.arange(20) != i
+                inverse = np.linalg.inv(kernel[np.ix_(rest, rest)] + 0.1 * np.eye(19))
+                row = kernel[i, rest]
+                self.assertLess(agree(p["loo_mean"][i], row @ inverse @ targets[rest]), TOLERANCE)
+                self.assertLess(agree(p["loo_variance"][i], kernel[i, i] + 0.1 - row @ inverse @ row), TOLERANCE)
+
+    def test_real_targets_of_one_and_several_columns(self):
+        self.build()
+        rng = np.random.default_rng(8)
+        for shape in ((90,), (90, 3)):
+            y, yt = rng.standard_normal(shape), rng.standard_normal((17, *shape[1:]))
+            with h5py.File(self.dir / "y.h5", "w") as f:
+                f["y"], f["yt"] = y, yt
+            self.predict("--targets", "y.h5:/y", "--test-targets", "y.h5:/yt", "--jitter", "0.01", "--overwrite")
+            expected = by_scipy(self.dir / "K.h5", y.reshape(90, -1), 0.01)
+            self.check_numbers("P.h5", expected)
+            with h5py.File(self.dir / "P.h5") as f:
+                error = np.mean((expected["test_mean"] - yt.reshape(17, -1)) ** 2)
+                self.assertLess(abs(f.attrs["test_mean_squared_error"] - error), TOLERANCE * error)
+                self.assertIn("loo_mean_squared_error", f.attrs)
+                self.assertNotIn("classes", f.attrs)
+                self.assertNotIn("test_class", f)
+
+    def test_labels_of_any_kind_of_class(self):
+        self.build(labels=False)
+        kinds = {"sparse": self.labels * 1000 + 3, "negative": self.labels - 20, "single": np.full(90, 4)}
+        for name, labels in kinds.items():
+            np.save(self.dir / f"{name}.npy", labels)
+            self.predict("--labels", f"{name}.npy", "--jitter", "0.01", out=f"{name}.h5")
+            classes, targets = one_hot(labels)
+            self.check_numbers(f"{name}.h5", by_scipy(self.dir / "K.h5", targets, 0.01))
+            with h5py.File(self.dir / f"{name}.h5") as f:
+                self.assertEqual(list(f["output"]), list(classes))
+                self.assertNotIn("test_accuracy", f.attrs)
+
+    def test_a_class_that_only_the_test_set_has_is_noted_and_counts_as_wrong(self):
+        self.build()
+        np.save(self.dir / "other.npy", np.full(17, 77))
+        result = self.predict("--test-labels", "other.npy", "--jitter", "0.01")
+        self.assertIn("77", result.stderr)
+        with h5py.File(self.dir / "P.h5") as f:
+            self.assertEqual(f.attrs["test_accuracy"], 0)
+
+    def test_labels_of_a_folder_of_images_and_of_a_range_of_an_array(self):
+        subprocess.run(["/usr/bin/python3", str(ROOT / "data" / "make_example.py"), "ex"], cwd=self.dir, check=True,
+                       stdout=subprocess.DEVNULL)
+        self.run_command("kernel-build", "--network", "convnet-gp", "--train", "ex#10:50", "--out", "K.h5", "--dtype", "float64")
+        self.predict("--jitter", "0.01", out="own.h5")
+        with h5py.File(self.dir / "K.h5") as f:
+            np.save(self.dir / "longer.npy", np.concatenate([f["train_labels"][...], [1, 2, 3]]))
+        for labels in ("ex#10:50", "longer.npy#:40"):
+            self.predict("--jitter", "0.01", "--labels", labels, "--overwrite")
+            with h5py.File(self.dir / "own.h5") as own, h5py.File(self.dir / "P.h5") as given:
+                self.assertTrue(np.array_equal(own["coefficients"], given["coefficients"]), labels)
+        self.assert_fails(66, ["ex#0:39", "39", "40"], "kernel-predict", "--kernels", "K.h5", "--out", "Q.h5", "--labels", "ex#0:39")
+
+    def least_memory(self, *more):
+        line = self.assert_fails(2, ["--memory"], "kernel-predict", "--kernels", "K.h5", "--out", "L.h5", "--memory", "1MiB", *more)
+        return re.search(r"--memory (\d+MiB)\)", line).group(1)
+
+    def large(self):
+        """1,100 images: three block columns of the factor."""
+        self.images("train.npy", 1100, seed=1)
+        np.save(self.dir / "y.npy", np.random.default_rng(4).integers(0, 10, 1100))
+        self.build()
+
+    def test_on_disk_and_any_number_of_threads_give_the_same_bytes(self):
+        self.large()
+        self.predict("--jitter", "0.01", out="first.h5")
+        first = (self.dir / "first.h5").read_bytes()
+        for threads in (1, 2, 3):
+            self.predict("--jitter", "0.01", "--threads", threads, out=f"m{threads}.h5")
+            memory = self.least_memory("--threads", threads)
+            plan = self.predict("--threads", threads, "--memory", memory, "--dry-run", out="none.h5")
+            self.assertIn("on disk", plan.stdout)
+            self.predict("--jitter", "0.01", "--threads", threads, "--memory", memory, out=f"d{threads}.h5")
+            for name in (f"m{threads}.h5", f"d{threads}.h5"):
+                self.assertEqual((self.dir / name).read_bytes(), first, name)
+        self.assertEqual([p.name for p in self.dir.glob("*.work")] + [p.name for p in self.dir.glob("*.journal")], [])
+        self.check_numbers("first.h5", by_scipy(self.dir / "K.h5", one_hot(np.load(self.dir / "y.npy"))[1], 0.01))
+
+    def test_memory_stays_within_its_bound_in_memory_and_on_disk(self):
+        self.large()
+        least = int(self.least_memory("--threads", 2)[:-3])
+        measured = Measured(self.dir)
+        self.addCleanup(measured.close)
+        for memory in (least, least + 4, least + 12, least + 40):
+            run = measured.run("kernel-predict", "--kernels", "K.h5", "--out", "P.h5", "--overwrite", "--jitter", "0.01",
+                               "--threads", 2, "--memory", f"{memory}MiB")
+            self.assertEqual(run.code, 0, run.stderr)
+            print(f"--memory {memory}MiB: {run.peak_mib:.0f} MiB")
+            self.assertLess(run.peak_mib, memory)
+
+    def test_interrupted_on_disk_it_prints_the_command_that_continues(self):
+        self.large()
+        self.predict("--jitter", "0.01", out="first.h5")
+        memory = self.least_memory("--threads", 1)
+        arguments = ["--kernels", "K.h5", "--out", "P.h5", "--jitter", "0.01", "--threads", "1", "--memory", memory]
+        interrupted = 0
+        for attempt in range(400):  # ever later, until one was interrupted and one came to its end
+            run = subprocess.Popen(command("kernel-predict", *arguments, "--resume"), cwd=self.dir, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+            time.sleep(0.01 + 0.005 * attempt)
+            run.send_signal((signal.SIGINT, signal.SIGKILL, signal.SIGTERM)[attempt % 3])
+            _, err = run.communicate(timeout=60)
+            self.assertIn(run.returncode, (0, -signal.SIGKILL, 130, 143, -signal.SIGINT, -signal.SIGTERM), err)
+            if run.returncode in (130, 143):
+                interrupted += 1
+                self.assertIn("--resume", err)
+            if run.returncode == 0 and interrupted > 0:
+                break
+        self.assertGreater(interrupted, 0)
+        self.assertEqual((self.dir / "P.h5").read_bytes(), (self.dir / "first.h5").read_bytes())
+
+    def test_twins_are_refused_with_pivot_image_and_a_jitter_that_is_enough(self):
+        for dtype in ("float64", "float32"):
+            images = np.load(self.dir / "train.npy")
+            images[61] = images[7]
+            np.save(self.dir / "twins.npy", images)
+            self.build("--overwrite", dtype=dtype, train="twins.npy")
+            words = ["pivot 61", "image 61 of twins.npy", "--jitter "] + (["float32"] if dtype == "float32" else [])
+            line = self.assert_fails(1, words, "kernel-predict", "--kernels", "K.h5", "--out", "T.h5")
+            jitter = re.search(r"--jitter (\S+) \(--jitter-relative (\S+)\)", line)
+            self.predict("--jitter", jitter.group(1), "--overwrite")
+            self.assert_fails(1, ["pivot"], "kernel-predict", "--kernels", "K.h5", "--out", "T.h5", "--jitter",
+                              str(float(jitter.group(1)) / 10))
+            self.predict("--jitter", "auto", "--overwrite", out="A.h5")
+            with h5py.File(self.dir / "A.h5") as f, h5py.File(self.dir / "K.h5") as k:
+                mean = np.mean(np.diag(k["Kxx"][...].astype(np.float64)))
+                self.assertAlmostEqual(f.attrs["jitter"] / mean / float(jitter.group(2)), 1, places=12)
+            self.assertEqual(list(self.dir.glob("T.h5*")), [])
+
+    def test_jitter_auto_adds_nothing_where_nothing_is_needed(self):
+        self.build()
+        self.predict("--jitter", "auto")
+        with h5py.File(self.dir / "P.h5") as f:
+            self.assertEqual(f.attrs["jitter"], 0)
+
+    def test_refusals(self):
+        self.build(labels=False)
+        bad = np.zeros(90)
+        bad[5] = np.nan
+        np.save(self.dir / "nan.npy", bad)
+        np.save(self.dir / "short.npy", np.zeros(89))
+        np.save(self.dir / "yt2.npy", np.zeros((17, 2)))
+        np.save(self.dir / "ok.npy", np.zeros(90))
+        inputs = ["--network", "net.json", "--train", "train.npy", "--test", "test.npy"]
+        self.run_command("kernel-build", *inputs, "--out", "s.h5", "--shard", "0/2")
+        self.run_command("kernel-build", *inputs, "--out", "t.h5", "--only", "test")
+        cases = [
+            (2, ["no labels", "--labels"], []),
+            (66, ["nan.npy", "entry [5, 0]"], ["--targets", "nan.npy"]),
+            (66, ["short.npy", "89", "90"], ["--targets", "short.npy"]),
+            (66, ["short.npy", "89", "90"], ["--labels", "short.npy"]),
+            (66, ["yt2.npy", "2 columns"], ["--targets", "ok.npy", "--test-targets", "yt2.npy"]),
+            (2, ["exclude"], ["--targets", "ok.npy", "--labels", "y.npy"]),
+            (2, ["cg"], ["--labels", "y.npy", "--solver", "cg"]),
+            (2, ["--jitter", "much"], ["--labels", "y.npy", "--jitter", "much"]),
+            (2, ["--jitter"], ["--labels", "y.npy", "--jitter", "-1"]),
+            (2, ["excludes"], ["--labels", "y.npy", "--jitter", "1", "--jitter-relative", "1"]),
+            (5, ["none.npy"], ["--labels", "none.npy"]),
+        ]
+        for code, words, more in cases:
+            with self.subTest(more):
+                self.assert_fails(code, words, "kernel-predict", "--kernels", "K.h5", "--out", "P.h5", *more)
+        for code, words, kernels in ((66, ["share", "kernel-merge"], "s.h5"), (66, ["Kxx"], "t.h5"), (66, [], "y.npy"),
+                                     (5, [], "none.h5")):
+            with self.subTest(kernels):
+                self.assert_fails(code, words, "kernel-predict", "--kernels", kernels, "--out", "P.h5", "--labels", "y.npy")
+        self.assert_fails(2, ["input"], "kernel-predict", "--kernels", "K.h5", "--out", "K.h5", "--overwrite", "--labels", "y.npy")
+        self.assert_fails(73, ["--overwrite"], "kernel-predict", "--kernels", "K.h5", "--out", "t.h5", "--labels", "y.npy")
+        self.assertEqual(list(self.dir.glob("P.h5*")), [])
+
+    def test_an_unfinished_or_changed_kernel_file_is_refused_by_name(self):
+        self.build()
+        with h5py.File(self.dir / "K.h5") as f:
+            offset = int(f["Kxx"].attrs["offset"])
+        bytes_of = bytearray((self.dir / "K.h5").read_bytes())
+        bytes_of[offset + 8 * 90 + 3] ^= 4
+        (self.dir / "bad.h5").write_bytes(bytes_of)
+        self.assert_fails(13, ["bad.h5", "Kxx"], "kernel-predict", "--kernels", "bad.h5", "--out", "P.h5")
+        self.images("large.npy", 2000, shape=(1, 28, 28))
+        run = subprocess.Popen(command("kernel-build", "--network", "convnet-gp", "--train", "large.npy", "--out", "U.h5", "--quiet"),
+                               cwd=self.dir)
+        while not (self.dir / "U.h5.journal").exists():
+            self.assertIsNone(run.poll())
+            time.sleep(0.01)
+        run.kill()
+        run.wait()
+        self.assert_fails(14, ["U.h5.partial", "unfinished"], "kernel-predict", "--kernels", "U.h5.partial", "--out", "P.h5")
+
+    def test_the_script_from_download_to_number_agrees_with_scipy(self):
+        subprocess.run(["/usr/bin/python3", str(ROOT / "data" / "make_example.py"), "ex"], cwd=self.dir, check=True,
+                       stdout=subprocess.DEVNULL)
+        images = next((self.dir / "ex").glob("train-images*")).name
+        result = subprocess.run([str(ROOT / "docs" / "examples" / "mnist_accuracy.sh")], cwd=self.dir, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "OUT": ".", "TRAIN": "80",
+                                     "IMAGES": f"ex/{images}", "LABELS": f"ex/{images.replace('images-idx3', 'labels-idx1')}"})
+        self.assertEqual(result.returncode, 0, result.stdout)
+        self.assertRegex(result.stdout, r"accuracy: kernel-predict 0\.\d+, SciPy 0\.\d+")
+
+    def test_version_says_which_openblas(self):
+        self.assertRegex(self.run_command("kernel-predict", "--version").stdout, r"OpenBLAS 0\.\d+")
+
+
+if __name__ == "__main__":
+    main()
