@@ -1,5 +1,7 @@
 #include "io/hdf5/attributes.hpp"
 
+#include "io/hdf5/number_type.hpp"
+
 namespace gramtile::hdf5 {
 namespace {
 
@@ -42,8 +44,7 @@ std::optional<std::vector<std::string>> read_string_attribute(hid_t object, cons
 std::optional<std::vector<double>> read_number_attribute(hid_t object, const char* name) {
   const auto open = open_attribute(object, name);
   if (!open) return std::nullopt;
-  const H5T_class_t type = H5Tget_class(open->type.id());
-  if (type != H5T_INTEGER && type != H5T_FLOAT) return std::nullopt;
+  if (!is_plain_number(open->type.id())) return std::nullopt;
   std::vector<double> values(open->count);
   if (H5Aread(open->attribute.id(), H5T_NATIVE_DOUBLE, values.data()) < 0) return std::nullopt;
   return values;

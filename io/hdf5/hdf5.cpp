@@ -15,6 +15,7 @@
 #include "io/hdf5/chunk_guard.hpp"
 #include "io/hdf5/contents.hpp"
 #include "io/hdf5/handle.hpp"
+#include "io/hdf5/number_type.hpp"
 #include "io/hdf5/probe.hpp"
 #include "io/hdf5/storage.hpp"
 
@@ -67,10 +68,10 @@ ElementType element_type_of(hid_t type) {
   const std::size_t size = H5Tget_size(type);
   switch (H5Tget_class(type)) {
     case H5T_INTEGER:
-      if (size != 1 && size != 2 && size != 4 && size != 8) return {};
+      if (!is_plain_number(type)) return {};
       return {ElementClass::kInteger, size, H5Tget_sign(type) != H5T_SGN_NONE};
     case H5T_FLOAT:
-      if (size != 2 && size != 4 && size != 8) return {};
+      if (!is_plain_number(type)) return {};
       return {ElementClass::kFloat, size, true};
     case H5T_STRING:
       return {ElementClass::kString, size, false};

@@ -16,6 +16,8 @@
 #include <cstdint>
 #include <fstream>
 #include <new>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "engine/core/errors.hpp"
@@ -128,13 +130,35 @@ void visit_dataset(hid_t dataset) {
   if (is_number && problem.empty()) read_ends(dataset, type.id(), space.id());
 }
 
-herr_t visit_object(hid_t root, const char* name, const H5O_info_t* info, void*) {
-  const Handle object(H5Oopen(root, name, H5P_DEFAULT), H5Oclose);
-  if (!object.valid()) return 0;
-  H5Aiterate2(object.id(), H5_INDEX_NAME, H5_ITER_INC, nullptr, visit_attribute, nullptr);
-  if (info->type == H5O_TYPE_DATASET) visit_dataset(object.id());
-  return 0;
-}
+/// Goes on where an object cannot be opened, as whoever asks for another one does: H5Ovisit() would
+/// end there, and what it has not come to would be opened unseen.
+class Walk {
+ public:
+  void visit(hid_t object) {
+    H5O_info_t info;
+    if (H5Oget_info2(object, &info, H5O_INFO_BASIC) < 0) return;
+    if (!seen_.insert(info.addr).second) return;
+    H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_INC, nullptr, visit_attribute, nullptr);
+    if (info.type == H5O_TYPE_DATASET) visit_dataset(object);
+    if (info.type != H5O_TYPE_GROUP) return;
+    std::vector<std::string> names;
+    H5Literate(object, H5_INDEX_NAME, H5_ITER_INC, nullptr, add_name, &names);
+    for (const std::string& name : names) {
+      const Handle child(H5Oopen(object, name.c_str(), H5P_DEFAULT), H5Oclose);
+      if (child.valid()) visit(child.id());
+    }
+  }
+
+ private:
+  /// Of hard links: others may lead to files that nobody has allowed to be opened.
+  static herr_t add_name(hid_t, const char* name, const H5L_info_t* link, void* names) {
+    if (link->type == H5L_TYPE_HARD)
+      static_cast<std::vector<std::string>*>(names)->emplace_back(name);
+    return 0;
+  }
+
+  std::set<haddr_t> seen_;
+};
 
 Verdict walk(const char* path) {
   try {
@@ -143,8 +167,8 @@ Verdict walk(const char* path) {
     H5Pset_fclose_degree(access.id(), H5F_CLOSE_STRONG);
     H5Pset_file_locking(access.id(), false, true);
     const Handle file(H5Fopen(path, H5F_ACC_RDONLY, access.id()), H5Fclose);
-    if (file.valid())
-      H5Ovisit2(file.id(), H5_INDEX_NAME, H5_ITER_INC, visit_object, nullptr, H5O_INFO_BASIC);
+    const Handle root(file.valid() ? H5Gopen2(file.id(), "/", H5P_DEFAULT) : -1, H5Gclose);
+    if (root.valid()) Walk().visit(root.id());
     if (ran_out_of_memory) return Verdict::kHungry;
     return file.valid() ? Verdict::kFine : Verdict::kRefused;
   } catch (const std::bad_alloc&) {

@@ -109,6 +109,36 @@ class ProbeTest(CommandTest):
             crashes += CRASH in result.stderr
         self.assertGreater(crashes, 0)
 
+    def test_numbers_with_more_bits_than_bytes(self):
+        """The library writes past its buffers for some of them; it is never asked to."""
+        with h5py.File(self.dir / "good.h5", "w") as f:
+            f["X"] = IMAGES
+        data = (self.dir / "good.h5").read_bytes()
+        at = data.index(bytes([0x10, 0, 0, 0, 1, 0, 0, 0, 0, 0, 8, 0])) + 8  # offset, precision
+        ends = {0: 0, 66: 0}
+        for offset in (0, 1, 7, 8, 9, 64, 0x7fff, 0xffff):
+            for precision in (0, 1, 7, 8, 9, 16, 64, 65, 256, 0x7fff, 0xffff):
+                bad = bytearray(data)
+                struct.pack_into("<HH", bad, at, offset, precision)
+                (self.dir / "bad.h5").write_bytes(bad)
+                result = self.build("bad.h5")
+                inside = precision > 0 and offset + precision <= 8
+                self.assertEqual(result.code, 0 if inside else 66, f"{offset}, {precision}: {result.stderr}")
+                ends[result.code] += 1
+        print(f"\n{ends[0]} read, {ends[66]} refused", end=" ", flush=True)
+
+    def test_what_stands_behind_an_object_that_cannot_be_opened(self):
+        with h5py.File(self.dir / "two.h5", "w") as f:  # "A" comes before "X"
+            f["A/Y"] = np.arange(3)
+            f["X"] = IMAGES
+            f["X"].attrs["title"] = "images of a test"
+            place = h5py.h5o.get_info(f["A"].id).addr
+        data = bytearray((self.dir / "two.h5").read_bytes())
+        data[place] ^= 0xff  # version of the header of A
+        struct.pack_into("<Q", data, data.index(b"GCOL") + 24, 2**32)
+        (self.dir / "bad.h5").write_bytes(data)
+        self.assert_refused("bad.h5:/X", CRASH)
+
     def write_virtual(self, source):
         """X, and beside it a virtual dataset V of as many images that lie in `source`."""
         layout = h5py.VirtualLayout((20, 1, 12, 12), "u1", maxshape=(None, 1, 12, 12))
