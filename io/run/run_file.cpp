@@ -7,6 +7,7 @@
 #include "engine/core/errors.hpp"
 #include "io/run/background_writer.hpp"
 #include "io/run/content_hash.hpp"
+#include "io/run/output_start.hpp"
 #include "io/run/run_image.hpp"
 #include "io/run/run_start.hpp"
 #include "io/run/tile_io.hpp"
@@ -42,7 +43,7 @@ struct RunWriter::Impl {
       if (!hash(t)) to_do.push_back(t);
     RunOptions guarded = options;
     guarded.before_commit = [this, given = options.before_commit] {
-      check_names(system, paths, run);
+      check_names();
       if (given) given();
     };
     writer.emplace(spec, map, run.partial, *run.journal, guarded,
@@ -124,8 +125,14 @@ struct RunWriter::Impl {
     run.partial.sync();
   }
 
+  void check_names() const {
+    gramtile::check_names(system, paths,
+                          {{paths.partial, run.partial}, {paths.journal, run.journal->file()}},
+                          run.lock);
+  }
+
   void rename_to_output() {
-    check_names(system, paths, run);
+    check_names();
     try {
       rename_file(system, paths.partial, paths.out, run.replace);
     } catch (const IoError& error) {

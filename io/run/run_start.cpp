@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "engine/core/errors.hpp"
+#include "io/run/output_start.hpp"
 #include "io/run/read_run.hpp"
 #include "io/run/run_image.hpp"
-#include "io/run/start_checks.hpp"
 
 namespace gramtile {
 namespace {
@@ -30,7 +30,7 @@ class Start {
  private:
   StartedRun start() {
     refuse_irregular(system_, paths_.out);
-    std::optional<File> journal = open_locked(paths_.journal);
+    std::optional<File> journal = open_locked(system_, lock_, paths_.journal);
     if (options_.mode == StartMode::kCreate) refuse_what_is_there(journal.has_value());
     if (journal && options_.mode == StartMode::kResume) return resume(*std::move(journal));
     if (options_.mode == StartMode::kResume && file_exists(system_, paths_.out)) {
@@ -40,58 +40,13 @@ class Start {
     return create(std::move(journal));
   }
 
-  /// Opens a file that is there and locks it. Empty when it does not exist, or was renamed or
-  /// removed between the two calls; the caller looks again. Throws kLocked when another holds it.
-  std::optional<File> open_locked(const std::string& path) {
-    if (!file_exists(system_, path)) return std::nullopt;
-    refuse_irregular(system_, path);
-    File file = explained([&] { return File(system_, path, OpenMode::kReadWrite); });
-    lock_.acquire(file);
-    if (!leads_to(system_, path, file)) return std::nullopt;
-    return file;
-  }
-
-  /// What an earlier start left, or what anybody laid there, goes: only files made here and now are
-  /// written to. The lock is held while a file goes that another start may be about to lock.
-  File make_new_journal() {
-    if (const auto there = status_of(system_, paths_.new_journal)) {
-      std::optional<File> old;
-      if (there->is_regular && !(old = open_locked(paths_.new_journal)))
-        refuse_faster(paths_.new_journal);
-      explained([&] { remove_file(system_, paths_.new_journal); });
-    }
-    File file;
-    try {
-      file = explained([&] { return File(system_, paths_.new_journal, OpenMode::kCreateNew); });
-    } catch (const IoError& error) {
-      if (error.error_number == EEXIST) refuse_faster(paths_.new_journal);
-      throw;
-    }
-    lock_.acquire(file);
-    if (!leads_to(system_, paths_.new_journal, file)) refuse_faster(paths_.new_journal);
-    return file;
-  }
-
   void refuse_what_is_there(bool has_journal) {
-    if (file_exists(system_, paths_.out))
-      throw Error(ErrorKind::kCannotCreate,
-                  paths_.out + ": exists; choose another --out, or replace it with --overwrite");
-    if (has_journal || file_exists(system_, paths_.partial))
-      throw Error(ErrorKind::kUnfinishedRun,
-                  paths_.partial +
-                      ": an unfinished run is there; continue it with --resume, or "
-                      "start over with --overwrite");
+    refuse_existing_output(system_, paths_);
+    if (has_journal || file_exists(system_, paths_.partial)) refuse_unfinished(paths_.partial);
   }
 
   StartedRun create(std::optional<File> old_journal) {
-    File file = make_new_journal();
-    // Another process was faster: it published its journal while this one looked.
-    if (!old_journal && file_exists(system_, paths_.journal)) refuse_faster(paths_.journal);
-    if (old_journal) {
-      // The old run ends here. Its journal goes first, so that it can never vouch for new data.
-      remove_file(system_, paths_.journal);
-      sync_folder_of(system_, paths_.journal);
-    }
+    File file = begin_journal(system_, lock_, paths_, old_journal.has_value());
     explained([&] { remove_file(system_, paths_.partial); });  // its space may be needed
     const hdf5::FileImage image = build_image(spec_, options_.shard);
     StartedRun run;
@@ -178,7 +133,7 @@ class Start {
     const auto own = static_cast<std::uint8_t>(spec_.mixture.index_of(own_set));
     if (spec_.mixture.names.size() > num_known) {
       header.instruction_sets = spec_.mixture.names;
-      Journal mixed = Journal::create(make_new_journal(), header);
+      Journal mixed = Journal::create(make_new_journal(system_, lock_, paths_), header);
       mixed.take_records(run.journal->records());
       mixed.publish(system_, paths_.journal);
       run.journal = std::move(mixed);
@@ -292,28 +247,9 @@ class Start {
 
 }  // namespace
 
-RunPaths::RunPaths(const std::string& out_path)
-    : out(out_path),
-      partial(RunWriter::partial_path(out_path)),
-      new_partial(partial + ".new"),
-      journal(RunWriter::journal_path(out_path)),
-      new_journal(journal + ".new"),
-      lock(out_path + ".lock") {}
-
 StartedRun start_run(FileSystem& system, const RunPaths& paths, RunSpec& spec,
                      const RunOptions& options) {
   return Start(system, paths, spec, options)();
-}
-
-void check_names(FileSystem& system, const RunPaths& paths, const StartedRun& run) {
-  std::string gone;
-  if (!leads_to(system, paths.partial, run.partial)) gone = paths.partial;
-  if (gone.empty() && !leads_to(system, paths.journal, run.journal->file())) gone = paths.journal;
-  if (gone.empty() && !run.lock.still_held()) gone = paths.lock;
-  if (!gone.empty())
-    throw Error(ErrorKind::kOther, gone + ": was removed or replaced while this run was on; " +
-                                       paths.out +
-                                       " is not made: start again where nobody cleans up");
 }
 
 }  // namespace gramtile

@@ -10,21 +10,11 @@
 #include "io/run/journal.hpp"
 #include "io/run/output_lock.hpp"
 #include "io/run/run_file.hpp"
+#include "io/run/run_paths.hpp"
 #include "io/run/run_spec.hpp"
 #include "io/run/seal.hpp"
 
 namespace gramtile {
-
-struct RunPaths {
-  std::string out;
-  std::string partial;      ///< out + ".partial"
-  std::string new_partial;  ///< out + ".partial.new": a file that cannot be opened yet
-  std::string journal;      ///< out + ".journal"
-  std::string new_journal;  ///< out + ".journal.new": a journal whose header is not whole yet
-  std::string lock;         ///< out + ".lock": where the file system has no locks
-
-  explicit RunPaths(const std::string& out_path);
-};
 
 /// A run that can go on: files open and locked, or finished already.
 struct StartedRun {
@@ -41,9 +31,5 @@ struct StartedRun {
 /// the names then. Throws as RunWriter's constructor says.
 StartedRun start_run(FileSystem& system, const RunPaths& paths, RunSpec& spec,
                      const RunOptions& options);
-
-/// Throws when OUT.partial or OUT.journal no longer lead to the files of `run`, or its OUT.lock is
-/// gone: somebody removed or replaced them, and what is written now would reach nobody.
-void check_names(FileSystem& system, const RunPaths& paths, const StartedRun& run);
 
 }  // namespace gramtile

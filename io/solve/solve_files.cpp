@@ -6,8 +6,8 @@
 #include "engine/core/errors.hpp"
 #include "io/hdf5/hdf5.hpp"
 #include "io/run/content_hash.hpp"
+#include "io/run/output_start.hpp"
 #include "io/run/run_image.hpp"
-#include "io/run/start_checks.hpp"
 
 namespace gramtile {
 
@@ -54,7 +54,7 @@ std::string SolveFiles::work_path(const std::string& out_path, const std::string
 void SolveFiles::start() {
   refuse_irregular(system_, paths_.out);
   refuse_irregular(system_, work_path_);
-  std::optional<File> journal = open_journal();
+  std::optional<File> journal = open_locked(system_, lock_, paths_.journal);
   if (options_.mode == StartMode::kCreate) refuse_what_is_there(journal);
   if (options_.mode == StartMode::kResume && journal) return resume(*std::move(journal));
   if (options_.mode == StartMode::kResume && file_exists(system_, paths_.out)) {
@@ -65,15 +65,6 @@ void SolveFiles::start() {
                     "another --out, or replace it with --overwrite");
   }
   create(std::move(journal));
-}
-
-std::optional<File> SolveFiles::open_journal() {
-  if (!file_exists(system_, paths_.journal)) return std::nullopt;
-  refuse_irregular(system_, paths_.journal);
-  File file = explained([&] { return File(system_, paths_.journal, OpenMode::kReadWrite); });
-  lock_.acquire(file);
-  if (!leads_to(system_, paths_.journal, file)) refuse_faster(paths_.journal);
-  return file;
 }
 
 /// A journal of ours without records: a run in memory was killed, of which nothing is left.
@@ -91,31 +82,12 @@ bool SolveFiles::holds_nothing(std::optional<File>& journal) const {
 }
 
 void SolveFiles::refuse_what_is_there(std::optional<File>& journal) {
-  if (file_exists(system_, paths_.out))
-    throw Error(ErrorKind::kCannotCreate,
-                paths_.out + ": exists; choose another --out, or replace it with --overwrite");
-  if (journal && !holds_nothing(journal))
-    throw Error(ErrorKind::kUnfinishedRun,
-                paths_.journal +
-                    ": an unfinished run is there; continue it with --resume, or "
-                    "start over with --overwrite");
+  refuse_existing_output(system_, paths_);
+  if (journal && !holds_nothing(journal)) refuse_unfinished(paths_.journal);
 }
 
 void SolveFiles::create(std::optional<File> old_journal) {
-  explained([&] { remove_file(system_, paths_.new_journal); });
-  File file;
-  try {
-    file = explained([&] { return File(system_, paths_.new_journal, OpenMode::kCreateNew); });
-  } catch (const IoError& error) {
-    if (error.error_number == EEXIST) refuse_faster(paths_.new_journal);
-    throw;
-  }
-  lock_.acquire(file);
-  if (!old_journal && file_exists(system_, paths_.journal)) refuse_faster(paths_.journal);
-  if (old_journal) {  // first of all: it must never vouch for new columns
-    remove_file(system_, paths_.journal);
-    sync_folder_of(system_, paths_.journal);
-  }
+  File file = begin_journal(system_, lock_, paths_, old_journal.has_value());
   remove_file(system_, work_path_);
   remove_file(system_, paths_.partial);
   const bool replace = options_.mode == StartMode::kOverwrite;
@@ -185,10 +157,7 @@ void SolveFiles::finish(const hdf5::FileImage& image) {
     write_image(image, partial);
     partial.sync();
   }
-  if (!leads_to(system_, paths_.journal, journal_->file()) || !lock_.still_held())
-    throw Error(ErrorKind::kOther, paths_.journal +
-                                       ": was removed or replaced while this run was on; " +
-                                       paths_.out + " is not made");
+  check_names(system_, paths_, {{paths_.journal, journal_->file()}}, lock_);
   try {
     rename_file(system_, paths_.partial, paths_.out, journal_->header().replace);
   } catch (const IoError& error) {

@@ -22,7 +22,7 @@
 #include "io/hdf5/file_builder.hpp"
 #include "io/run/output_lock.hpp"
 #include "io/run/run_file.hpp"
-#include "io/run/run_start.hpp"
+#include "io/run/run_paths.hpp"
 #include "io/solve/work_file.hpp"
 
 namespace gramtile {
@@ -72,7 +72,6 @@ class SolveFiles {
   void start();
   void refuse_what_is_there(std::optional<File>& journal);
   bool holds_nothing(std::optional<File>& journal) const;
-  std::optional<File> open_journal();
   void create(std::optional<File> old_journal);
   void resume(File file);
   bool is_output_of_this_run() const;

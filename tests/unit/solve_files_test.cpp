@@ -109,6 +109,15 @@ Index count_calls(StartMode mode) {
   return system.num_calls();
 }
 
+/// A first start that is killed at its file call number `call`.
+Promise die_at(const std::string& out, Index call) {
+  FaultyFileSystem dying;
+  dying.plan(call, Fault::kDie);
+  Promise promise;
+  CHECK_THROWS_AS(run(out, with(dying, StartMode::kCreate), "first", promise), Error);
+  return promise;
+}
+
 bool is_alone(const TemporaryFolder& folder) {
   const auto entries = std::filesystem::directory_iterator(folder.path());
   return std::distance(begin(entries), end(entries)) == 1;
@@ -122,12 +131,7 @@ TEST_CASE("predict files: a kill at every call, resumed, ends in the same bytes 
     CAPTURE(call);
     const TemporaryFolder folder;
     const std::string out = folder.file("P.h5");
-    Promise before;
-    {
-      FaultyFileSystem dying;
-      dying.plan(call, Fault::kDie);
-      CHECK_THROWS_AS(run(out, with(dying, StartMode::kCreate), "first", before), Error);
-    }
+    die_at(out, call);
     const bool has_started = std::filesystem::exists(out + ".journal");
     FaultyFileSystem system;
     Promise after;
@@ -145,10 +149,7 @@ TEST_CASE("predict files: a resumed run finds every block column that was kept")
     CAPTURE(call);
     const TemporaryFolder folder;
     const std::string out = folder.file("P.h5");
-    Promise before;
-    FaultyFileSystem dying;
-    dying.plan(call, Fault::kDie);
-    CHECK_THROWS_AS(run(out, with(dying, StartMode::kCreate), "first", before), Error);
+    const Promise before = die_at(out, call);
     if (before.kept == 0 || std::filesystem::exists(out)) continue;
     SolveFiles files(out, kFacts, "second", with(posix_file_system(), StartMode::kResume));
     WorkFile& work = files.open_work(kGrid, 1);
@@ -197,16 +198,29 @@ TEST_CASE("predict files: a byte flipped in a kept block column is found, and it
   Promise promise;
   for (Index call = calls; call > 0; --call) {
     folder.clear();
-    promise = {};
-    FaultyFileSystem dying;
-    dying.plan(call, Fault::kDie);
-    CHECK_THROWS_AS(run(out, with(dying, StartMode::kCreate), "first", promise), Error);
+    promise = die_at(out, call);
     if (promise.kept >= 4 && promise.kept < kGrid.num_blocks()) break;
   }
   REQUIRE(promise.kept >= 4);
   test::flip_byte(out + ".work", static_cast<std::size_t>(kGrid.entries_before(3) * 8 + 100));
   run(out, with(posix_file_system(), StartMode::kResume), "second", promise);
   CHECK(test::read_bytes(out) == expected);
+}
+
+TEST_CASE("predict files: a journal that another start is about to publish is left alone") {
+  const TemporaryFolder folder;
+  const std::string out = folder.file("P.h5"), path = out + ".journal.new";
+  FileSystem& system = posix_file_system();
+  OutputLock other(system, out + ".lock", /*no_lock=*/false, {});
+  File theirs(system, path, OpenMode::kCreateNew);
+  other.acquire(theirs);
+  try {
+    const SolveFiles files(out, kFacts, "second", with(system, StartMode::kCreate));
+    FAIL("started beside another one");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kLocked);
+  }
+  CHECK(leads_to(system, path, theirs));
 }
 
 TEST_CASE("predict files: what is there is refused, continued or replaced, as the mode says") {
