@@ -5,10 +5,10 @@
 #include <optional>
 #include <utility>
 
-#include "engine/activations/relu_table.hpp"
 #include "engine/lanes/fuse_layers.hpp"
 #include "engine/lanes/layout_checker.hpp"
-#include "engine/lanes/reverse_step.hpp"
+#include "engine/lanes/relu_table_use.hpp"
+#include "engine/lanes/term_collector.hpp"
 #include "engine/lanes/value_scales.hpp"
 
 namespace gramtile {
@@ -22,30 +22,6 @@ struct Source {
   double factor = 1;  ///< ½ behind a relu: the kernels produce twice the relu
 };
 
-constexpr double kRounding = 0x1p-24;  ///< of a float
-
-/// No covariance exceeds the product of its variances' roots by so much, by rounding, that it would
-/// lie outside the table of the relu. Sums of what is not negative and the relu (homogeneous, and
-/// rising in xy and r) pass relative errors on undiminished at the worst, so roundings add up: per
-/// operation the additions of a window on both axes, or of branches, and 16 for the rest. An
-/// activation that is not homogeneous can make errors larger: behind it nothing is known.
-bool stays_in_relu_table(const Program& program) {
-  struct Roundings {
-    double operator()(const Conv2dOp& op) const {
-      return 16 + 2 * static_cast<double>(op.geometry.kernel_size);
-    }
-    double operator()(const ActivationOp& op) const {
-      return ask(op.activation, [](const auto& function) {
-        return function.kHomogeneous ? double{function.kRoundings} : 1 / kRounding;
-      });
-    }
-    double operator()(const SumOp& op) const { return 16 + static_cast<double>(op.inputs.size()); }
-  };
-  double roundings = static_cast<double>(program.input.channels);
-  for (const Op& op : program.ops) roundings += std::visit(Roundings(), op);
-  return roundings * kRounding < kReluTableMargin;
-}
-
 /// Walks the program once. `uses_` counts how often a value is still to be read; a slot is free
 /// again when its value's count reaches 0.
 class Compiler {
@@ -56,7 +32,8 @@ class Compiler {
         exponents_(exponents),
         may_use_table_(stays_in_relu_table(program)),
         uses_(program.values.size(), 0),
-        activation_reads_(program.values.size(), false) {
+        activation_reads_(program.values.size(), false),
+        terms_(result_) {
     result_.input = program.input;
     result_.value_slots.assign(program.values.size(), kNoSlot);
     relu_of_.assign(program.values.size(), nullptr);
@@ -76,7 +53,7 @@ class Compiler {
     result_.keeps_values = keep_values_;
     result_.output_exponent = exponent(program_.output);
     result_.scales_images = scales_with_images(program_);
-    scale_terms();
+    terms_.scale(exponents_);
     if (keep_values_) place_extra_maps();
     fuse_layers(result_, keep_values_);
     size_buffers();
@@ -163,12 +140,12 @@ class Compiler {
       return;
     }
     LaneStep step = conv_step(op, 1);
-    add_conv_terms(op, 1);
+    terms_.add_convolution(op, source_of(op.input).factor);
     finish(step, {source_of(op.input).map}, op.output);
   }
 
   void compile(const SumOp& op, std::size_t) {
-    if (op.first_logit != kNoParameter) start_mixture(op);
+    if (op.first_logit != kNoParameter) terms_.start_mixture(op);
     // The fused convolution last, plain maps before relus: a plain map can be an addend.
     std::vector<std::pair<ValueId, double>> terms;
     for (std::size_t b = 0; b < op.inputs.size(); ++b)
@@ -200,11 +177,11 @@ class Compiler {
       step.addend_slot = addend;
       step.addend_weight = addend_weight;
       step.bias += addend_bias;
-      if (conv != nullptr) add_conv_terms(*conv, weight);
+      if (conv != nullptr) terms_.add_convolution(*conv, source_of(conv->input).factor, weight);
       if (op.first_logit != kNoParameter) {
-        add_mixture_branch(kRawWeight, value, source_of(value).factor);
+        terms_.add_mixture_branch(kRawWeight, value, source_of(value).factor);
         step.addend_derivative = addend != kNoSlot && !addend_is_own;
-        if (step.addend_derivative) add_mixture_branch(kRawAddend, terms[0].first, 1);
+        if (step.addend_derivative) terms_.add_mixture_branch(kRawAddend, terms[0].first, 1);
       }
       const ValueId read = source_of(conv != nullptr ? conv->input : value).map;
       step.output_slot = addend_is_own ? addend : kNoSlot;
@@ -286,58 +263,12 @@ class Compiler {
     return step;
   }
 
-  Index next_step() const { return static_cast<Index>(result_.steps.size()); }
-
-  /// Terms of the step that is about to be appended, for a convolution scaled by `scale`.
-  void add_conv_terms(const Conv2dOp& op, double scale) {
-    const auto k = static_cast<double>(op.geometry.kernel_size);
-    add_term(kRawWeight, op.weight, scale * source_of(op.input).factor / (k * k));
-    add_term(kRawBias, op.bias, scale);
-  }
-  void add_term(RawDerivative raw, const VarianceUse& use, double coefficient) {
-    if (use.parameter == kNoParameter) return;
-    result_.terms.push_back({next_step(), raw, use.parameter, coefficient * use.scale});
-  }
-
-  void start_mixture(const SumOp& op) {
-    pending_branches_ = op.inputs;
-    MixtureTerms& mixture = result_.mixtures.emplace_back();
-    mixture.first_logit = op.first_logit;
-    for (const double weight : op.weights) mixture.branches.push_back({.weight = weight});
-  }
-
-  /// The branch that is `value` and has no term yet is a part of the step about to be appended.
-  void add_mixture_branch(RawDerivative raw, ValueId value, double factor) {
-    const auto found = std::find(pending_branches_.begin(), pending_branches_.end(), value);
-    *found = -1;  // the same value can be several branches
-    auto& branch = result_.mixtures.back()
-                       .branches[static_cast<std::size_t>(found - pending_branches_.begin())];
-    branch.step = next_step();
-    branch.raw = raw;
-    branch.factor = factor;
-  }
-
   /// Multiplies a step's numbers by the powers of two of what it reads and makes.
   void scale(LaneStep& step, const StepValues& values) const {
     const int to = exponent(values.output);
     step.weight = std::ldexp(step.weight, to - exponent(values.source));
     step.bias = std::ldexp(step.bias, to);
     step.addend_weight = std::ldexp(step.addend_weight, to - exponent(values.addend));
-  }
-
-  /// Raw derivatives are those of the scaled output by a step's scaled numbers.
-  double raw_scale(Index step, int raw) const {
-    const StepValues& values = result_.step_values[static_cast<std::size_t>(step)];
-    int power = exponent(values.output) - result_.output_exponent;
-    if (raw == kRawWeight) power -= exponent(values.source);
-    if (raw == kRawAddend) power -= exponent(values.addend);
-    return std::ldexp(1.0, power);
-  }
-  void scale_terms() {
-    for (DerivativeTerm& term : result_.terms) term.coefficient *= raw_scale(term.step, term.raw);
-    for (MixtureTerms& mixture : result_.mixtures) {
-      for (auto& branch : mixture.branches) branch.factor *= raw_scale(branch.step, branch.raw);
-    }
   }
 
   /// Counts the reads, chooses the output's slot unless the step has one, and appends the step. The
@@ -422,10 +353,10 @@ class Compiler {
   std::vector<const ActivationOp*> relu_of_;  ///< relus whose reader applies them
   std::vector<const Conv2dOp*> fused_conv_;   ///< convolutions whose sum computes them
   std::vector<const Conv2dOp*> shortcut_;     ///< 1×1 convolutions that are a sum's addend
-  std::vector<ValueId> pending_branches_;  ///< of the mixture at hand, not yet matched with a step
   std::vector<Index> free_;
   std::size_t free_at_start_ = 0;
   LaneProgram result_;
+  TermCollector terms_;
 };
 
 }  // namespace
