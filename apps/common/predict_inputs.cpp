@@ -44,17 +44,12 @@ Labels labels_of_array(const SourceSpec& source, LabelArray& array) {
   if (!all.values) throw DataError(array.name(), "is no array of labels: " + all.note);
   if (!source.labels.empty())
     throw Error(ErrorKind::kUsage, "source '" + source.text + "': labels are not chosen by labels");
-  if (!source.index_file.empty()) {
-    Labels chosen;
-    const Selection list = read_index_list(source.index_file, count, kUnpackBytes);
-    for (Index i = 0; i < list.size(); ++i)
-      chosen.push_back((*all.values)[static_cast<std::size_t>(list.image(i))]);
-    return chosen;
-  }
+  const Selection selection = source.index_file.empty()
+                                  ? Selection(resolve_ranges(source, count))
+                                  : read_index_list(source.index_file, count, kUnpackBytes);
   Labels chosen;
-  for (const Range range : resolve_ranges(source, count))
-    chosen.insert(chosen.end(), all.values->begin() + range.start,
-                  all.values->begin() + range.stop);
+  for (const Range run : selection.runs())
+    chosen.insert(chosen.end(), all.values->begin() + run.start, all.values->begin() + run.stop);
   return chosen;
 }
 
