@@ -3,9 +3,6 @@
 import subprocess
 import time
 
-import h5py
-import numpy as np
-
 from support import CommandTest, command
 
 BUILD = ["kernel-build", "--network", "convnet-gp", "--train", "train.npy", "--test", "test.npy",
@@ -22,8 +19,7 @@ class LongRunTest(CommandTest):
         super().setUp()
         self.images("train.npy", 500, seed=1, shape=(1, 28, 28))
         self.images("test.npy", 20, seed=2, shape=(1, 28, 28))
-        with h5py.File(self.dir / "u.h5", "w") as f:
-            f["U"] = np.random.default_rng(3).standard_normal((500, 2))
+        self.factors(500)
         self.out = self.dir / "out.h5"
 
     def undisturbed(self, arguments):

@@ -28,8 +28,7 @@ class MixtureTest(CommandTest):
         super().setUp()
         self.images("train.npy", 120, seed=1, shape=(1, 28, 28))
         self.images("test.npy", 9, seed=2, shape=(1, 28, 28))
-        with h5py.File(self.dir / "u.h5", "w") as f:
-            f["U"] = np.random.default_rng(3).standard_normal((120, 2))
+        self.factors(120)
         common = ["--network", "convnet-gp", "--train", "train.npy", "--tile", "16", "--quiet"]
         self.runs = {"build": ["kernel-build", *common, "--test", "test.npy"],
                      "gradient": ["kernel-grad", *common, "--with-kernel", "--upstream-factors", "u.h5:/U",

@@ -24,8 +24,7 @@ class OutputsTest(CommandTest):
         super().setUp()
         self.network()
         self.images("train.npy", 20, seed=1)
-        with h5py.File(self.dir / "u.h5", "w") as f:
-            f["U"] = np.random.default_rng(3).standard_normal((20, 2))
+        self.factors(20)
         for share in range(2):
             self.run_command(*self.build(), "--tile", "8", "--out", f"s{share}.h5", "--shard", f"{share}/2")
         self.commands = {

@@ -8,9 +8,6 @@ import subprocess
 import time
 import unittest
 
-import h5py
-import numpy as np
-
 from support import CommandTest, command, main
 
 STOPPING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU]
@@ -20,8 +17,7 @@ class SignalsTest(CommandTest):
     def setUp(self):
         super().setUp()
         self.images("train.npy", 400, seed=1, shape=(1, 28, 28))
-        with h5py.File(self.dir / "u.h5", "w") as f:
-            f["U"] = np.random.default_rng(3).standard_normal((400, 2))
+        self.factors(400)
         common = ["--network", "convnet-gp", "--train", "train.npy", "--tile", "8", "--threads", "1",
                   "--quiet"]
         self.build = ["kernel-build", *common, "--out", "k.h5"]

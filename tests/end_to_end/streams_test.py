@@ -9,7 +9,6 @@ import time
 import unittest
 
 import h5py
-import numpy as np
 
 from support import CommandTest, command, main
 
@@ -21,8 +20,7 @@ class StreamsTest(CommandTest):
         super().setUp()
         self.network()
         self.images("train.npy", 40, seed=1)
-        with h5py.File(self.dir / "u.h5", "w") as f:
-            f["U"] = np.random.default_rng(3).standard_normal((40, 2))
+        self.factors(40)
         build = ["kernel-build", "--network", "net.json", "--train", "train.npy", "--tile", "16"]
         grad = ["kernel-grad", "--network", "net.json", "--train", "train.npy", "--tile", "16",
                 "--upstream-factors", "u.h5:/U", "u.h5:/U"]

@@ -112,6 +112,11 @@ class CommandTest(unittest.TestCase):
         np.save(self.dir / name, pixels)
         return self.dir / name
 
+    def factors(self, count):
+        """Factors of rank 2 of an upstream gradient of `count` images: u.h5:/U."""
+        with h5py.File(self.dir / "u.h5", "w") as f:
+            f["U"] = np.random.default_rng(3).standard_normal((count, 2))
+
     def files(self):
         """Everything in self.dir, with contents."""
         return {str(p.relative_to(self.dir)): p.read_bytes()

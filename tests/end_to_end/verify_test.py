@@ -105,6 +105,10 @@ class VerifyTest(CommandTest):
             self.change(dataset, index, right)
         self.run_command("kernel-verify", "k.h5", "--train", "few.npy", "--samples", "160")
 
+    def write_jacobian(self, train, dtype):
+        self.run_command("kernel-grad", "--network", "net.json", "--train", train, "--jacobian", "--with-kernel",
+                         "--dtype", dtype, "--out", "k.h5", "--overwrite", "--quiet")
+
     def test_derivatives_that_the_images_do_not_determine_pass_and_wrong_ones_do_not(self):
         # One pixel, one channel: every pair is parallel, and a bias moves the angle (mathematics.md, 7).
         np.save(self.dir / "pixels.npy", np.float32([0.1, 0.3, 0.5, 2, 7, 31]).reshape(-1, 1, 1, 1))
@@ -114,8 +118,7 @@ class VerifyTest(CommandTest):
             {"type": "conv2d", "kernel_size": 1, "var_weight": 0.9, "var_bias": 0.2}]}""")
         verify = ["kernel-verify", "k.h5", "--train", "pixels.npy", "--samples", "300"]
         for dtype in ("float32", "float64"):
-            self.run_command("kernel-grad", "--network", "net.json", "--train", "pixels.npy", "--jacobian",
-                             "--with-kernel", "--dtype", dtype, "--out", "k.h5", "--overwrite", "--quiet")
+            self.write_jacobian("pixels.npy", dtype)
             self.run_command(*verify)
             with h5py.File(self.dir / "k.h5") as f:
                 names, right = list(f.attrs["parameter_names"]), f["dKxx"][...]
@@ -136,8 +139,7 @@ class VerifyTest(CommandTest):
             {"type": "conv2d", "kernel_size": 6, "padding": 0, "var_bias": 0.1}]}""")
         verify = ["kernel-verify", "k.h5", "--train", "near.npy", "--samples", "200"]
         for dtype in ("float32", "float64"):
-            self.run_command("kernel-grad", "--network", "net.json", "--train", "near.npy", "--jacobian",
-                             "--with-kernel", "--dtype", dtype, "--out", "k.h5", "--overwrite", "--quiet")
+            self.write_jacobian("near.npy", dtype)
             self.run_command(*verify)
             with h5py.File(self.dir / "k.h5") as f:
                 right = f["Kxx"][...]

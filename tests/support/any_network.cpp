@@ -166,12 +166,7 @@ class AnyBuilder {
   }
 
   std::vector<Layers> branches(Index depth) {
-    std::vector<Layers> result;
-    const Index count = random_.integer(1, 3);
-    for (Index b = 0; b < count; ++b) {
-      result.push_back(random_.chance(0.3) ? Layers{} : keeping_layers(depth + 1));
-    }
-    return result;
+    return random_branches(random_, [&] { return keeping_layers(depth + 1); });
   }
 
   Layer summed(std::vector<Layers> branches) {
@@ -190,7 +185,8 @@ class AnyBuilder {
     if (random_.chance(0.3)) layers.push_back({random_activation(random_)});
     if (random_.chance(0.15)) {
       std::vector<Layers> branches{{{last_window()}}, {{last_window()}}};
-      if (random_.chance(0.5)) branches[1].insert(branches[1].begin(), {random_activation(random_)});
+      if (random_.chance(0.5))
+        branches[1].insert(branches[1].begin(), {random_activation(random_)});
       layers.push_back(summed(std::move(branches)));
     } else {
       layers.push_back({last_window()});

@@ -119,12 +119,7 @@ class Builder {
   }
 
   std::vector<Layers> branches(Index depth) {
-    std::vector<Layers> result;
-    const Index num_branches = random_.integer(1, 3);
-    for (Index b = 0; b < num_branches; ++b) {
-      result.push_back(random_.chance(0.3) ? Layers{} : keeping_layers(depth + 1));
-    }
-    return result;
+    return random_branches(random_, [&] { return keeping_layers(depth + 1); });
   }
 
   Conv2d convolution(Index kernel_size) {

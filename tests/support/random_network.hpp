@@ -43,6 +43,17 @@ RandomCase random_case(std::uint64_t seed);
 /// A relu, more often than not; or a leaky relu, also with slopes of 0, ±1 and 2; or an erf.
 Activation random_activation(Random& random);
 
+/// One to three branches: identities, and what `make_layers()` makes.
+template <class MakeLayers>
+std::vector<Layers> random_branches(Random& random, const MakeLayers& make_layers) {
+  std::vector<Layers> branches;
+  const Index count = random.integer(1, 3);
+  for (Index b = 0; b < count; ++b) {
+    branches.push_back(random.chance(0.3) ? Layers{} : make_layers());
+  }
+  return branches;
+}
+
 /// An image of normal pixels; about every fourth image has a black patch, every fourth has no
 /// negative pixel.
 std::vector<double> random_image(Random& random, ImageShape shape);
