@@ -13,12 +13,7 @@
 // (polynomial 2½, two products; a double's fit is less than one, a float's 0.04). Elsewhere it is
 // absolute: w² is off by 12 of itself and by 8 of X²Y² from XY − |s|, which is as if xy were off by
 // 4 of √(xx·yy).
-#if defined(GRAMTILE_ACTIVATIONS_ERF_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
-#ifdef GRAMTILE_ACTIVATIONS_ERF_INL_HPP_
-#undef GRAMTILE_ACTIVATIONS_ERF_INL_HPP_
-#else
-#define GRAMTILE_ACTIVATIONS_ERF_INL_HPP_
-#endif
+#pragma once
 
 #include "engine/activations/erf_polynomials.hpp"
 #include "engine/activations/point-inl.hpp"
@@ -102,4 +97,3 @@ class ErfLanes {
 }  // namespace HWY_NAMESPACE
 }  // namespace gramtile
 HWY_AFTER_NAMESPACE();
-#endif

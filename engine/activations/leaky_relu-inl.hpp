@@ -1,12 +1,7 @@
 // The leaky relu on lanes: the relu's polynomials, and a linear term. Included once per target.
 //
 //   F = (1 − α)²/2 · (twice the relu) + α · xy
-#if defined(GRAMTILE_ACTIVATIONS_LEAKY_RELU_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
-#ifdef GRAMTILE_ACTIVATIONS_LEAKY_RELU_INL_HPP_
-#undef GRAMTILE_ACTIVATIONS_LEAKY_RELU_INL_HPP_
-#else
-#define GRAMTILE_ACTIVATIONS_LEAKY_RELU_INL_HPP_
-#endif
+#pragma once
 
 #include "engine/activations/point-inl.hpp"
 #include "engine/activations/relu-inl.hpp"
@@ -66,4 +61,3 @@ class LeakyReluLanes {
 }  // namespace HWY_NAMESPACE
 }  // namespace gramtile
 HWY_AFTER_NAMESPACE();
-#endif

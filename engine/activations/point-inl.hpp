@@ -12,12 +12,7 @@
 //
 //   f.Slope(d, first, second)                       weight · ∂F(xx, xx, xx)/∂xx
 //   Function::kRowSecond                            a row's second number times this is a pack's
-#if defined(GRAMTILE_ACTIVATIONS_POINT_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
-#ifdef GRAMTILE_ACTIVATIONS_POINT_INL_HPP_
-#undef GRAMTILE_ACTIVATIONS_POINT_INL_HPP_
-#else
-#define GRAMTILE_ACTIVATIONS_POINT_INL_HPP_
-#endif
+#pragma once
 
 #include "hwy/highway.h"
 
@@ -35,4 +30,3 @@ struct PointNumbers {
 }  // namespace HWY_NAMESPACE
 }  // namespace gramtile
 HWY_AFTER_NAMESPACE();
-#endif

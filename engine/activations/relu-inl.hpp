@@ -9,12 +9,7 @@
 // u is clamped to at least kTiny instead of 0: at |c| = 1 the second term then is below 1e-15 · r ·
 // 0, and an approximate reciprocal root never sees 0. Where xx·yy = 0 both maps are 0, hence f =
 // max(xy, 0) = 0.
-#if defined(GRAMTILE_ACTIVATIONS_RELU_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
-#ifdef GRAMTILE_ACTIVATIONS_RELU_INL_HPP_
-#undef GRAMTILE_ACTIVATIONS_RELU_INL_HPP_
-#else
-#define GRAMTILE_ACTIVATIONS_RELU_INL_HPP_
-#endif
+#pragma once
 
 #include "engine/activations/relu_polynomials.hpp"
 #include "engine/activations/relu_table.hpp"
@@ -251,4 +246,3 @@ HWY_INLINE void MultiplyByDerivative(D d, const V (&u)[N], [[maybe_unused]] cons
 }  // namespace HWY_NAMESPACE
 }  // namespace gramtile
 HWY_AFTER_NAMESPACE();
-#endif

@@ -1,10 +1,5 @@
 // Where the adjoint that a step makes goes on the way back. Included once per target.
-#if defined(GRAMTILE_LANES_ADJOINT_TARGET_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
-#ifdef GRAMTILE_LANES_ADJOINT_TARGET_INL_HPP_
-#undef GRAMTILE_LANES_ADJOINT_TARGET_INL_HPP_
-#else
-#define GRAMTILE_LANES_ADJOINT_TARGET_INL_HPP_
-#endif
+#pragma once
 
 #include "engine/lanes/next_sums-inl.hpp"
 #include "engine/lanes/transpose-inl.hpp"
@@ -134,4 +129,3 @@ HWY_INLINE AdjointTarget<D> TargetOf(D d, const ReverseStep& step, const Reverse
 }  // namespace HWY_NAMESPACE
 }  // namespace gramtile
 HWY_AFTER_NAMESPACE();
-#endif

@@ -1,11 +1,6 @@
 // The lane program run backwards: gradients of packs of pairs, and steps of it for jacobians.
 // Included once per target. The equations stand in reverse_step.hpp and docs/mathematics.md.
-#if defined(GRAMTILE_LANES_BACKWARD_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
-#ifdef GRAMTILE_LANES_BACKWARD_INL_HPP_
-#undef GRAMTILE_LANES_BACKWARD_INL_HPP_
-#else
-#define GRAMTILE_LANES_BACKWARD_INL_HPP_
-#endif
+#pragma once
 
 #include "engine/lanes/poison-inl.hpp"
 #include "engine/lanes/relu_adjoint-inl.hpp"
@@ -258,4 +253,3 @@ void RunGradient(D d, const ReverseSteps& program, const GradientOperands<hn::TF
 }  // namespace HWY_NAMESPACE
 }  // namespace gramtile
 HWY_AFTER_NAMESPACE();
-#endif

@@ -2,12 +2,7 @@
 // windows and diagonals of activations, and every relu of a pair adds adjoint · bend / (2π xx) to
 // it (docs/mathematics.md, 25). Used per pair for jacobians (the row's and the column's chain), and
 // per image, once a tile, for gradients. Included once per target.
-#if defined(GRAMTILE_LANES_CHAIN_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
-#ifdef GRAMTILE_LANES_CHAIN_INL_HPP_
-#undef GRAMTILE_LANES_CHAIN_INL_HPP_
-#else
-#define GRAMTILE_LANES_CHAIN_INL_HPP_
-#endif
+#pragma once
 
 #include "engine/lanes/backward-inl.hpp"
 
@@ -371,4 +366,3 @@ void RunChain(D d, const ReverseSteps& program, const ChainOperands<hn::TFromD<D
 }  // namespace HWY_NAMESPACE
 }  // namespace gramtile
 HWY_AFTER_NAMESPACE();
-#endif

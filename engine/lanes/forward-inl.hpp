@@ -10,12 +10,7 @@
 // that is a map of its own (of a residual sum; or read more than once) is made in the same loop:
 //
 //   … → relu → weight, bias, addend (→ slot) → row buffers ─→ sums along x
-#if defined(GRAMTILE_LANES_FORWARD_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
-#ifdef GRAMTILE_LANES_FORWARD_INL_HPP_
-#undef GRAMTILE_LANES_FORWARD_INL_HPP_
-#else
-#define GRAMTILE_LANES_FORWARD_INL_HPP_
-#endif
+#pragma once
 
 #include "engine/lanes/next_sums-inl.hpp"
 #include "engine/lanes/point_step-inl.hpp"
@@ -288,4 +283,3 @@ void RunForward(D d, const LaneSteps& program, const PackOperands<hn::TFromD<D>>
 }  // namespace HWY_NAMESPACE
 }  // namespace gramtile
 HWY_AFTER_NAMESPACE();
-#endif

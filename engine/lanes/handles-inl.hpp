@@ -21,12 +21,7 @@
 //   Consumer::kFused                            worth a loop of its own for every size of a unit
 //                                               window, from sums along x to what it makes of them
 //                                               (docs/decisions/kernel_copies.md)
-#if defined(GRAMTILE_LANES_HANDLES_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
-#ifdef GRAMTILE_LANES_HANDLES_INL_HPP_
-#undef GRAMTILE_LANES_HANDLES_INL_HPP_
-#else
-#define GRAMTILE_LANES_HANDLES_INL_HPP_
-#endif
+#pragma once
 
 #include "engine/lanes/sums_along_y-inl.hpp"
 
@@ -211,4 +206,3 @@ HWY_INLINE ConsumerHandle<D> ConsumerOf(D, const Consumer& consumer) {
 }  // namespace HWY_NAMESPACE
 }  // namespace gramtile
 HWY_AFTER_NAMESPACE();
-#endif

@@ -1,10 +1,5 @@
 // Sums over the lanes of a register. Included once per target.
-#if defined(GRAMTILE_LANES_LANE_SUMS_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
-#ifdef GRAMTILE_LANES_LANE_SUMS_INL_HPP_
-#undef GRAMTILE_LANES_LANE_SUMS_INL_HPP_
-#else
-#define GRAMTILE_LANES_LANE_SUMS_INL_HPP_
-#endif
+#pragma once
 
 #include "engine/core/index.hpp"
 #include "hwy/highway.h"
@@ -123,4 +118,3 @@ HWY_NOINLINE void AddMergedLaneSums([[maybe_unused]] D d,
 }  // namespace HWY_NAMESPACE
 }  // namespace gramtile
 HWY_AFTER_NAMESPACE();
-#endif

@@ -1,11 +1,6 @@
 // What a step's consumer of sums does for the step that runs next: takes its source row by row, as
 // it is made, and leaves it summed along x (WindowJob::sums_ready). Included once per target.
-#if defined(GRAMTILE_LANES_NEXT_SUMS_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
-#ifdef GRAMTILE_LANES_NEXT_SUMS_INL_HPP_
-#undef GRAMTILE_LANES_NEXT_SUMS_INL_HPP_
-#else
-#define GRAMTILE_LANES_NEXT_SUMS_INL_HPP_
-#endif
+#pragma once
 
 #include "engine/lanes/window-inl.hpp"
 
@@ -120,4 +115,3 @@ class NextSums {
 }  // namespace HWY_NAMESPACE
 }  // namespace gramtile
 HWY_AFTER_NAMESPACE();
-#endif

@@ -3,12 +3,7 @@
 //
 // Maps are gone through in the order in which their pixels lie in memory, in which those of the
 // variance stack lie, too. Every pixel is read before it is written: a step can run in place.
-#if defined(GRAMTILE_LANES_POINT_STEP_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
-#ifdef GRAMTILE_LANES_POINT_STEP_INL_HPP_
-#undef GRAMTILE_LANES_POINT_STEP_INL_HPP_
-#else
-#define GRAMTILE_LANES_POINT_STEP_INL_HPP_
-#endif
+#pragma once
 
 #include "engine/activations/erf-inl.hpp"
 #include "engine/activations/leaky_relu-inl.hpp"
@@ -263,4 +258,3 @@ HWY_INLINE void ReversePointChain(D d, const ReverseSteps& program, const Revers
 }  // namespace HWY_NAMESPACE
 }  // namespace gramtile
 HWY_AFTER_NAMESPACE();
-#endif

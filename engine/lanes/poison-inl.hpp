@@ -1,12 +1,7 @@
 // Fills what is not in use with NaN between the steps of a pass, in builds with
 // GRAMTILE_CHECK_BUFFERS (preset dev): whoever reads what no step has left for it gets a result
 // that no check accepts. Otherwise nothing. Included once per target.
-#if defined(GRAMTILE_LANES_POISON_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
-#ifdef GRAMTILE_LANES_POISON_INL_HPP_
-#undef GRAMTILE_LANES_POISON_INL_HPP_
-#else
-#define GRAMTILE_LANES_POISON_INL_HPP_
-#endif
+#pragma once
 
 #include "engine/lanes/reverse_step.hpp"
 #include "hwy/highway.h"
@@ -103,4 +98,3 @@ HWY_INLINE void PoisonSlots(D d, const LaneSteps& program, hn::TFromD<D>* slots,
 }  // namespace HWY_NAMESPACE
 }  // namespace gramtile
 HWY_AFTER_NAMESPACE();
-#endif

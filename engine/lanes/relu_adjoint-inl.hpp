@@ -1,11 +1,6 @@
 // Relus on the way back, as consumers of transposed window sums: in the middle, at the last relu,
 // and at the first. Included once per target. Equations: docs/mathematics.md, 23 to 27.
-#if defined(GRAMTILE_LANES_RELU_ADJOINT_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
-#ifdef GRAMTILE_LANES_RELU_ADJOINT_INL_HPP_
-#undef GRAMTILE_LANES_RELU_ADJOINT_INL_HPP_
-#else
-#define GRAMTILE_LANES_RELU_ADJOINT_INL_HPP_
-#endif
+#pragma once
 
 #include "engine/lanes/adjoint_target-inl.hpp"
 #include "engine/lanes/lane_sums-inl.hpp"
@@ -262,4 +257,3 @@ struct ReluEnd {
 }  // namespace HWY_NAMESPACE
 }  // namespace gramtile
 HWY_AFTER_NAMESPACE();
-#endif

@@ -1,11 +1,6 @@
 // The steps of a lane program, forwards, on one pack of pairs: one row image against one pack of
 // column images. Included once per target.
-#if defined(GRAMTILE_LANES_STEP_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
-#ifdef GRAMTILE_LANES_STEP_INL_HPP_
-#undef GRAMTILE_LANES_STEP_INL_HPP_
-#else
-#define GRAMTILE_LANES_STEP_INL_HPP_
-#endif
+#pragma once
 
 #include "engine/activations/relu-inl.hpp"
 #include "engine/lanes/window-inl.hpp"
@@ -274,4 +269,3 @@ HWY_NOINLINE void RunStepFromSource(D d, const LaneSteps& program, const LaneSte
 }  // namespace HWY_NAMESPACE
 }  // namespace gramtile
 HWY_AFTER_NAMESPACE();
-#endif

@@ -1,11 +1,6 @@
 // Sums along x of the rows of a source, for windows of a known size that go one pixel a step: the
 // first half of a window sum (window-inl.hpp). Included once per target.
-#if defined(GRAMTILE_LANES_SUMS_ALONG_X_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
-#ifdef GRAMTILE_LANES_SUMS_ALONG_X_INL_HPP_
-#undef GRAMTILE_LANES_SUMS_ALONG_X_INL_HPP_
-#else
-#define GRAMTILE_LANES_SUMS_ALONG_X_INL_HPP_
-#endif
+#pragma once
 
 #include "engine/lanes/lane_step.hpp"
 #include "hwy/highway.h"
@@ -170,4 +165,3 @@ struct SumsAlongX : RowsAlongX<D> {
 }  // namespace HWY_NAMESPACE
 }  // namespace gramtile
 HWY_AFTER_NAMESPACE();
-#endif

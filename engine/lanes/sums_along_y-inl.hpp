@@ -1,11 +1,6 @@
 // Sums along y of sums along x, for windows of a known size that go one pixel a step: the second
 // half of a window sum (window-inl.hpp). Included once per target.
-#if defined(GRAMTILE_LANES_SUMS_ALONG_Y_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
-#ifdef GRAMTILE_LANES_SUMS_ALONG_Y_INL_HPP_
-#undef GRAMTILE_LANES_SUMS_ALONG_Y_INL_HPP_
-#else
-#define GRAMTILE_LANES_SUMS_ALONG_Y_INL_HPP_
-#endif
+#pragma once
 
 #include "engine/lanes/sums_along_x-inl.hpp"
 
@@ -83,4 +78,3 @@ HWY_INLINE void SumColumns(D d, const RowsAlongX<D>& along_x, Index from, Index 
 }  // namespace HWY_NAMESPACE
 }  // namespace gramtile
 HWY_AFTER_NAMESPACE();
-#endif

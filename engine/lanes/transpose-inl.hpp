@@ -3,12 +3,7 @@
 //
 // With stride 1 the transpose is a window sum again, its padding mirrored: the same fast path. T is
 // handed to a consumer as all window sums are (window-inl.hpp).
-#if defined(GRAMTILE_LANES_TRANSPOSE_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
-#ifdef GRAMTILE_LANES_TRANSPOSE_INL_HPP_
-#undef GRAMTILE_LANES_TRANSPOSE_INL_HPP_
-#else
-#define GRAMTILE_LANES_TRANSPOSE_INL_HPP_
-#endif
+#pragma once
 
 #include "engine/lanes/reverse_step.hpp"
 #include "engine/lanes/step-inl.hpp"
@@ -167,4 +162,3 @@ HWY_NOINLINE void Transposed(D d, const ReverseStep& step, Index row_vectors,
 }  // namespace HWY_NAMESPACE
 }  // namespace gramtile
 HWY_AFTER_NAMESPACE();
-#endif

@@ -1,11 +1,6 @@
 // The lane program run on variances: one pack of images at a time, each its own lane, in double.
 // Leaves xx of every activation's input, and K(x, x) in the output slot. Included once per target.
-#if defined(GRAMTILE_LANES_VARIANCES_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
-#ifdef GRAMTILE_LANES_VARIANCES_INL_HPP_
-#undef GRAMTILE_LANES_VARIANCES_INL_HPP_
-#else
-#define GRAMTILE_LANES_VARIANCES_INL_HPP_
-#endif
+#pragma once
 
 #include "engine/lanes/point_step-inl.hpp"
 #include "engine/lanes/poison-inl.hpp"
@@ -104,4 +99,3 @@ void RunVariances(D d, const LaneSteps& program, const VarianceOperands& pack) {
 }  // namespace HWY_NAMESPACE
 }  // namespace gramtile
 HWY_AFTER_NAMESPACE();
-#endif

@@ -10,12 +10,7 @@
 //
 // Neighbouring windows share most of their terms: four windows of K terms need K + 4 additions, two
 // need K. No difference is ever taken: a black image gives exact zeros.
-#if defined(GRAMTILE_LANES_WINDOW_INL_HPP_) == defined(HWY_TARGET_TOGGLE)
-#ifdef GRAMTILE_LANES_WINDOW_INL_HPP_
-#undef GRAMTILE_LANES_WINDOW_INL_HPP_
-#else
-#define GRAMTILE_LANES_WINDOW_INL_HPP_
-#endif
+#pragma once
 
 #include "engine/lanes/handles-inl.hpp"
 
@@ -311,4 +306,3 @@ HWY_NOINLINE void WindowSums(D d, const WindowJob<hn::TFromD<D>>& job,
 }  // namespace HWY_NAMESPACE
 }  // namespace gramtile
 HWY_AFTER_NAMESPACE();
-#endif

@@ -1,65 +1,30 @@
 #include "tests/support/parts/next_sums.hpp"
 
-#include "engine/simd/targets.hpp"
-// Compiled once per instruction set.
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "tests/support/parts/next_sums.cpp"
-#include "hwy/foreach_target.h"
-// Highway first: its namespace depends on HWY_TARGET.
-#include "engine/lanes/next_sums-inl.hpp"
-
-HWY_BEFORE_NAMESPACE();
-namespace gramtile {
-namespace HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
-
-// Columns from, …, to − 1 of the group at row y, to where NextSums takes the part that starts at
-// `from`.
-template <class D>
-void HandOverColumns(D d, const NextSums<D>& next, const MapShape& map, Index y, Index from,
-                     Index to, const hn::TFromD<D>* source) {
-  const Index n = static_cast<Index>(hn::Lanes(d));
-  auto* const origin = next.Origin(from);
-  for (Index row = y; row < y + kGroupRows && row < map.height; ++row) {
-    for (Index x = from; x < to; ++x) {
-      hn::Store(hn::Load(d, source + (row * map.width + x) * n), d,
-                NextSums<D>::At(origin, row, x));
-    }
-  }
-}
-
-template <class T>
-bool SumNextRows(const test::NextSumsJob& job, const test::NextSumsBuffers<T>& buffers) {
-  using D = hn::ScalableTag<T>;
-  const D d;
-  const WindowJob<T> window{job.input, job.output,   job.geometry, buffers.rows,
-                            nullptr,   buffers.sums, true};
-  const NextSums<D> next(d, window, buffers.rows);
-  const Index split = next.Split(), width = job.input.width;
-  next.Start();
-  for (Index y = 0; y < job.input.height; y += kGroupRows) {
-    const Index count = HWY_MIN(kGroupRows, job.input.height - y);
-    if (split == 0 || count < kGroupRows) {
-      HandOverColumns(d, next, job.input, y, 0, width, buffers.source);
-      next.Rows(y, count);
-      continue;
-    }
-    HandOverColumns(d, next, job.input, y, 0, split, buffers.source);
-    next.FirstPart(y);
-    HandOverColumns(d, next, job.input, y, split, width, buffers.source);
-    next.LastPart(y);
-  }
-  return split > 0;
-}
-
-}  // namespace HWY_NAMESPACE
-}  // namespace gramtile
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
 #include <string_view>
 
 #include "engine/schedule/compute.hpp"
+#include "engine/simd/targets.hpp"
+
+#define GRAMTILE_DECLARE_PARTS(instruction_set)                                           \
+  namespace gramtile::instruction_set {                                                   \
+  bool sum_next_rows(const test::NextSumsJob& job, const test::NextSumsBuffers<float>&);  \
+  bool sum_next_rows(const test::NextSumsJob& job, const test::NextSumsBuffers<double>&); \
+  }
+#if HWY_TARGETS & HWY_AVX3
+GRAMTILE_DECLARE_PARTS(N_AVX3)
+#endif
+#if HWY_TARGETS & HWY_AVX2
+GRAMTILE_DECLARE_PARTS(N_AVX2)
+#endif
+#if HWY_TARGETS & HWY_NEON
+GRAMTILE_DECLARE_PARTS(N_NEON)
+#endif
+#if HWY_TARGETS & HWY_EMU128
+GRAMTILE_DECLARE_PARTS(N_EMU128)
+#endif
+#if HWY_TARGETS & HWY_SCALAR
+GRAMTILE_DECLARE_PARTS(N_SCALAR)
+#endif
 
 namespace gramtile::test {
 
@@ -67,18 +32,18 @@ template <class T>
 bool sum_next_rows(const NextSumsJob& job, const NextSumsBuffers<T>& buffers) {
   const std::string_view set = instruction_set();
 #if HWY_TARGETS & HWY_AVX3
-  if (set == "AVX3") return N_AVX3::SumNextRows(job, buffers);
+  if (set == "AVX3") return N_AVX3::sum_next_rows(job, buffers);
 #endif
 #if HWY_TARGETS & HWY_AVX2
-  if (set == "AVX2") return N_AVX2::SumNextRows(job, buffers);
+  if (set == "AVX2") return N_AVX2::sum_next_rows(job, buffers);
 #endif
 #if HWY_TARGETS & HWY_NEON
-  if (set == "NEON") return N_NEON::SumNextRows(job, buffers);
+  if (set == "NEON") return N_NEON::sum_next_rows(job, buffers);
 #endif
 #if HWY_TARGETS & HWY_EMU128
-  return N_EMU128::SumNextRows(job, buffers);
+  return N_EMU128::sum_next_rows(job, buffers);
 #else
-  return N_SCALAR::SumNextRows(job, buffers);
+  return N_SCALAR::sum_next_rows(job, buffers);
 #endif
 }
 
@@ -86,4 +51,3 @@ template bool sum_next_rows(const NextSumsJob&, const NextSumsBuffers<float>&);
 template bool sum_next_rows(const NextSumsJob&, const NextSumsBuffers<double>&);
 
 }  // namespace gramtile::test
-#endif
