@@ -7,40 +7,44 @@
 
 #include "engine/core/index.hpp"
 #include "engine/core/ports.hpp"
+#include "engine/core/views.hpp"
 
 namespace gramtile {
 
-/// Images [N, C, H, W] in memory, row-major, taken as they are.
+/// Images in memory: float32 and float64 taken as they are, uint8 divided by 255.
 class ArraySource : public BlockSource {
  public:
-  /// Owns its pixels. The number of images is pixels.size() / shape.num_values().
+  /// Owns its pixels [N, C, H, W]. The number of images is pixels.size() / shape.num_values().
   /// Throws Error(kUsage) when an extent is below 1, when the pixels do not make whole images or
   /// make none, and DataError naming the first image with a pixel that is not finite.
   ArraySource(ImageShape shape, std::vector<double> pixels);
 
   /// Looks at pixels that the caller keeps alive and unchanged. Throws like the constructor.
   static ArraySource view(ImageShape shape, std::span<const double> pixels);
+  static ArraySource view(const ImageView& images);
 
-  // A copy would leave pixels_ pointing into the original; a moved vector keeps its place.
+  // A copy would leave the view pointing into the original; a moved vector keeps its place.
   ArraySource(const ArraySource&) = delete;
   ArraySource& operator=(const ArraySource&) = delete;
   ArraySource(ArraySource&&) = default;
   ArraySource& operator=(ArraySource&&) = default;
 
-  ImageShape shape() const override { return shape_; }
-  Index num_examples() const override { return num_examples_; }
+  ImageShape shape() const override { return view_.shape; }
+  Index num_examples() const override { return view_.num_images; }
+  /// Whether no pixel was negative when the source was made.
+  bool nonnegative() const { return nonnegative_; }
 
   /// Throws Error(kUsage) when `examples` or the size of `pixels` does not fit.
   void read(Range examples, std::span<double> pixels) override;
 
  private:
-  struct View {};
-  ArraySource(View, ImageShape shape, std::span<const double> pixels);
+  explicit ArraySource(const ImageView& images);
+  void read_image(Index image, double* pixels) const;
+  void look_at_pixels();
 
-  ImageShape shape_;
   std::vector<double> owned_;
-  std::span<const double> pixels_;
-  Index num_examples_ = 0;
+  ImageView view_;
+  bool nonnegative_ = true;
 };
 
 }  // namespace gramtile

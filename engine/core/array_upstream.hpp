@@ -7,15 +7,18 @@
 
 #include "engine/core/index.hpp"
 #include "engine/core/ports.hpp"
+#include "engine/core/views.hpp"
 
 namespace gramtile {
 
-/// A matrix [num_rows, num_columns] in memory, row-major. It need not be symmetric.
+/// A matrix [num_rows, num_columns] in memory. It need not be symmetric.
 class ArrayUpstream : public UpstreamSource {
  public:
   /// Looks at values that the caller keeps alive and unchanged.
-  /// Throws Error(kUsage) when an extent is below 1 or the number of values does not fit, and
-  /// DataError naming the first entry that is not finite.
+  /// Throws Error(kUsage) when an extent is below 1, and DataError naming the first entry that is
+  /// not finite.
+  explicit ArrayUpstream(const MatrixView& values);
+  /// The same of row-major values; throws Error(kUsage) also when their number does not fit.
   ArrayUpstream(std::span<const double> values, Index num_rows, Index num_columns);
   /// A temporary would be gone before it is read.
   ArrayUpstream(std::vector<double>&& values, Index num_rows, Index num_columns) = delete;
@@ -24,8 +27,9 @@ class ArrayUpstream : public UpstreamSource {
   void read(Range rows, Range columns, std::span<double> values) override;
 
  private:
-  std::span<const double> values_;
-  Index num_rows_, num_columns_;
+  void read_row(Index row, Range columns, double* values) const;
+
+  MatrixView view_;
 };
 
 }  // namespace gramtile
