@@ -3,32 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <optional>
-#include <span>
 #include <utility>
 
 #include "engine/schedule/compute_arrays.hpp"
 
 namespace gramtile {
 namespace {
-
-template <std::size_t kRank>
-std::span<const double> values_of(const xt::xtensor<double, kRank>& array) {
-  return {array.data(), array.size()};
-}
-
-/// `values` as an array of that shape.
-template <std::size_t kRank>
-xt::xtensor<double, kRank> as_array(const std::vector<double>& values,
-                                    const std::array<Index, kRank>& extents) {
-  std::array<std::size_t, kRank> shape;
-  std::ranges::transform(extents, shape.begin(),
-                         [](Index n) { return static_cast<std::size_t>(n); });
-  xt::xtensor<double, kRank> array(shape);
-  std::ranges::copy(values, array.data());
-  return array;
-}
 
 std::vector<std::string> names_of(const Program& program) {
   std::vector<std::string> names;
@@ -40,104 +21,168 @@ std::string text(ImageShape shape) {
   return fmt::format("[{}, {}, {}]", shape.channels, shape.height, shape.width);
 }
 
-/// Looks at `images`.
-ArraySource source_of(const Program& program, const ImageArray& images) {
-  const ImageShape shape = image_shape(images);
-  if (shape != program.input) {
-    throw Error(ErrorKind::kUsage, fmt::format("images have shape {}, the network takes {}",
-                                               text(shape), text(program.input)));
-  }
-  return ArraySource::view(shape, values_of(images));
+void check_images(const Program& program, ImageShape shape) {
+  if (shape == program.input) return;
+  throw Error(ErrorKind::kUsage, fmt::format("images have shape {}, the network takes {}",
+                                             text(shape), text(program.input)));
 }
 
-ArrayUpstream upstream_of(const MatrixArray& upstream, Index num_rows, Index num_columns) {
-  const auto rows = static_cast<Index>(upstream.shape(0));
-  const auto columns = static_cast<Index>(upstream.shape(1));
-  if (rows != num_rows || columns != num_columns) {
-    throw Error(ErrorKind::kUsage, fmt::format("the upstream has shape [{}, {}], K has [{}, {}]",
-                                               rows, columns, num_rows, num_columns));
-  }
-  return ArrayUpstream(values_of(upstream), rows, columns);
+ArraySource source_of(const Program& program, const ImageView& images) {
+  check_images(program, images.shape);
+  return ArraySource::view(images);
 }
 
-/// The images of one call; `columns` empty for K(rows, rows).
-struct Sources {
-  ArraySource rows;
-  std::optional<ArraySource> columns;
+bool is_nonnegative(BlockSource& source) {
+  constexpr Index kBlockValues = 1 << 16;
+  const Index num_values = source.shape().num_values(), num_images = source.num_examples();
+  const Index step = std::max<Index>(1, kBlockValues / num_values);
+  std::vector<double> pixels;
+  for (Index start = 0; start < num_images; start += step) {
+    const Range range{start, std::min(start + step, num_images)};
+    pixels.resize(static_cast<std::size_t>(range.size() * num_values));
+    source.read(range, pixels);
+    if (std::ranges::any_of(pixels, [](double pixel) { return pixel < 0; })) return false;
+  }
+  return true;
+}
 
-  Sources(const Program& program, const ImageArray& x) : rows(source_of(program, x)) {}
-  Sources(const Program& program, const ImageArray& x, const ImageArray& y)
-      : rows(source_of(program, x)), columns(source_of(program, y)) {}
+/// The images of one call, and the program with what is known of them.
+class Call {
+ public:
+  Call(const Program& program, const ImageView& x)
+      : own_rows_(source_of(program, x)), rows_(&*own_rows_), program_(program) {
+    if (own_rows_->nonnegative()) assume_nonnegative_images(program_);
+  }
+  Call(const Program& program, const ImageView& rows, const ImageView& columns)
+      : own_rows_(source_of(program, rows)),
+        own_columns_(source_of(program, columns)),
+        rows_(&*own_rows_),
+        columns_(&*own_columns_),
+        program_(program) {
+    if (own_rows_->nonnegative() && own_columns_->nonnegative())
+      assume_nonnegative_images(program_);
+  }
+  Call(const Program& program, BlockSource& rows, BlockSource* columns)
+      : rows_(&rows), columns_(columns), program_(program) {
+    check_images(program, rows.shape());
+    if (columns != nullptr) check_images(program, columns->shape());
+    if (is_nonnegative(rows) && (columns == nullptr || is_nonnegative(*columns)))
+      assume_nonnegative_images(program_);
+  }
+  Call(const Call&) = delete;  // rows_ may point into it
+  Call& operator=(const Call&) = delete;
 
-  BlockSource* columns_or_null() { return columns ? &*columns : nullptr; }
-  Index num_columns() const { return columns ? columns->num_examples() : rows.num_examples(); }
+  const Program& program() const { return program_; }
+  Index num_rows() const { return rows_->num_examples(); }
+  Index num_columns() const { return (columns_ != nullptr ? columns_ : rows_)->num_examples(); }
+
+  void run(const ComputeOptions& options, const ArrayTargets& targets,
+           Derivative derivative = Derivative::kNone, UpstreamSource* upstream = nullptr) const {
+    fill_arrays(program_, *rows_, columns_, options, targets, derivative, upstream);
+  }
+
+ private:
+  std::optional<ArraySource> own_rows_, own_columns_;
+  BlockSource* rows_;
+  BlockSource* columns_ = nullptr;
+  Program program_;
 };
 
-MatrixArray matrix(const Program& program, Sources sources, const ComputeOptions& options) {
-  const ArrayResult result =
-      compute_arrays(program, sources.rows, sources.columns_or_null(), options);
-  return as_array<2>(result.kernel, {result.num_rows, result.num_columns});
+void check_result(const Call& call, const MatrixSpan& to, const std::string& name,
+                  const ComputeOptions& options) {
+  if (to.num_rows != call.num_rows() || to.num_columns != call.num_columns()) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("the array for {} has shape [{}, {}], the result has [{}, {}]", name,
+                            to.num_rows, to.num_columns, call.num_rows(), call.num_columns()));
+  }
+  if (to.type != options.data_type) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("the array for {} holds {}, but options.data_type is {}", name,
+                            name_of(to.type), name_of(options.data_type)));
+  }
+  if (to.data == nullptr) {
+    throw Error(ErrorKind::kUsage, fmt::format("the array for {} has no memory", name));
+  }
 }
 
-KernelGradient gradient(const Program& program, Sources sources, const MatrixArray& upstream,
+void matrix(const Call& call, const MatrixSpan& k, const ComputeOptions& options) {
+  check_result(call, k, "K", options);
+  call.run(options, {.kernel = k, .jacobian = {}, .gradient = {}});
+}
+
+KernelGradient gradient(const Call& call, UpstreamSource& upstream, const ComputeOptions& options) {
+  KernelGradient result{names_of(call.program()), {}};
+  result.gradient.assign(result.parameters.size(), 0.0);
+  call.run(options, {.kernel = {}, .jacobian = {}, .gradient = result.gradient},
+           Derivative::kGradient, &upstream);
+  return result;
+}
+
+KernelGradient gradient(const Call& call, const MatrixView& upstream,
                         const ComputeOptions& options) {
-  ArrayUpstream source = upstream_of(upstream, sources.rows.num_examples(), sources.num_columns());
-  return kernel_gradient(program, sources.rows, sources.columns_or_null(), source, options);
+  if (upstream.num_rows != call.num_rows() || upstream.num_columns != call.num_columns()) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("the upstream has shape [{}, {}], K has [{}, {}]", upstream.num_rows,
+                            upstream.num_columns, call.num_rows(), call.num_columns()));
+  }
+  ArrayUpstream source(upstream);
+  return gradient(call, source, options);
 }
 
-KernelJacobian jacobian(const Program& program, Sources sources, const ComputeOptions& options) {
-  const ArrayResult result = compute_arrays(program, sources.rows, sources.columns_or_null(),
-                                            options, Derivative::kJacobian);
-  const auto num_parameters = static_cast<Index>(program.parameters.size());
-  return {names_of(program),
-          as_array<3>(result.jacobian, {num_parameters, result.num_rows, result.num_columns}),
-          as_array<2>(result.kernel, {result.num_rows, result.num_columns})};
+void jacobian(const Call& call, const CubeSpan& to, const MatrixSpan& k,
+              const ComputeOptions& options) {
+  const auto num_parameters = static_cast<Index>(call.program().parameters.size());
+  if (to.num_planes != num_parameters) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("the array for the jacobian has {} planes, the network {} parameters",
+                            to.num_planes, num_parameters));
+  }
+  if (num_parameters > 0) check_result(call, to.first, "the jacobian", options);
+  if (k.data != nullptr) check_result(call, k, "K", options);
+  call.run(options, {.kernel = k, .jacobian = to, .gradient = {}}, Derivative::kJacobian);
 }
 
 }  // namespace
 
-ImageShape image_shape(const ImageArray& images) {
-  return {.channels = static_cast<Index>(images.shape(1)),
-          .height = static_cast<Index>(images.shape(2)),
-          .width = static_cast<Index>(images.shape(3))};
+void kernel_matrix(const Program& program, const ImageView& x, const MatrixSpan& k,
+                   const ComputeOptions& options) {
+  matrix({program, x}, k, options);
 }
 
-MatrixArray kernel_matrix(const Program& program, const ImageArray& x,
-                          const ComputeOptions& options) {
-  return matrix(program, {program, x}, options);
+void kernel_matrix(const Program& program, const ImageView& rows, const ImageView& columns,
+                   const MatrixSpan& k, const ComputeOptions& options) {
+  matrix({program, rows, columns}, k, options);
 }
 
-MatrixArray kernel_matrix(const Program& program, const ImageArray& rows, const ImageArray& columns,
-                          const ComputeOptions& options) {
-  return matrix(program, {program, rows, columns}, options);
+void kernel_matrix(const Program& program, BlockSource& rows, BlockSource* columns,
+                   const MatrixSpan& k, const ComputeOptions& options) {
+  matrix({program, rows, columns}, k, options);
 }
 
-KernelGradient kernel_gradient(const Program& program, const ImageArray& x,
-                               const MatrixArray& upstream, const ComputeOptions& options) {
-  return gradient(program, {program, x}, upstream, options);
+KernelGradient kernel_gradient(const Program& program, const ImageView& x,
+                               const MatrixView& upstream, const ComputeOptions& options) {
+  return gradient({program, x}, upstream, options);
 }
 
-KernelGradient kernel_gradient(const Program& program, const ImageArray& rows,
-                               const ImageArray& columns, const MatrixArray& upstream,
+KernelGradient kernel_gradient(const Program& program, const ImageView& rows,
+                               const ImageView& columns, const MatrixView& upstream,
                                const ComputeOptions& options) {
-  return gradient(program, {program, rows, columns}, upstream, options);
+  return gradient({program, rows, columns}, upstream, options);
 }
 
 KernelGradient kernel_gradient(const Program& program, BlockSource& rows, BlockSource* columns,
                                UpstreamSource& upstream, const ComputeOptions& options) {
-  ArrayResult result =
-      compute_arrays(program, rows, columns, options, Derivative::kGradient, &upstream);
-  return {names_of(program), std::move(result.gradient)};
+  return gradient({program, rows, columns}, upstream, options);
 }
 
-KernelJacobian kernel_jacobian(const Program& program, const ImageArray& x,
-                               const ComputeOptions& options) {
-  return jacobian(program, {program, x}, options);
+void kernel_jacobian(const Program& program, const ImageView& x, const CubeSpan& to,
+                     const MatrixSpan& k, const ComputeOptions& options) {
+  jacobian({program, x}, to, k, options);
 }
 
-KernelJacobian kernel_jacobian(const Program& program, const ImageArray& rows,
-                               const ImageArray& columns, const ComputeOptions& options) {
-  return jacobian(program, {program, rows, columns}, options);
+void kernel_jacobian(const Program& program, const ImageView& rows, const ImageView& columns,
+                     const CubeSpan& to, const MatrixSpan& k, const ComputeOptions& options) {
+  jacobian({program, rows, columns}, to, k, options);
 }
 
 }  // namespace gramtile

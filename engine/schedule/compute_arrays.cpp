@@ -1,82 +1,136 @@
 #include "engine/schedule/compute_arrays.hpp"
 
-#include <algorithm>
 #include <numeric>
+
+#include "engine/core/errors.hpp"
+#include "engine/core/strided.hpp"
 
 namespace gramtile {
 namespace {
 
+// What a tile size is chosen for: that of the commands (apps/common/job.cpp), with what --memory
+// 2GiB leaves the engine.
+constexpr int kThreadsForTileSize = 8;
+constexpr std::size_t kMemoryForTileSize = std::size_t{1792} << 20;
+
+Index choose_tile_size(const Program& program, const MatrixSpec& matrix,
+                       const ComputeOptions& options, Derivative derivative) {
+  ComputeOptions usual = options;
+  usual.num_threads = kThreadsForTileSize;
+  usual.memory_bytes = kMemoryForTileSize;
+  const Index size = default_tile_size(program, {&matrix, 1}, usual, derivative);
+  const TilePlan plan{.tile_size = size, .matrices = {}, .tiles = {}};
+  ComputeRequest request;
+  request.program = &program;
+  request.plan = &plan;
+  request.derivative = derivative;
+  try {
+    plan_memory(request, options);
+    return size;
+  } catch (const Error&) {  // too little for such tiles
+    usual.memory_bytes = options.memory_bytes;
+    return default_tile_size(program, {&matrix, 1}, usual, derivative);
+  }
+}
+
 /// Writes tiles into arrays; of a symmetric matrix both triangles.
 class ArraySink : public TileSink {
  public:
-  ArraySink(ArrayResult& result, bool symmetric) : result_(result), symmetric_(symmetric) {}
+  ArraySink(const ArrayTargets& targets, bool symmetric)
+      : targets_(targets), symmetric_(symmetric) {}
 
   void write(const TileResult& tile) override {
-    place(tile, tile.kernel, result_.kernel, 1);
-    const std::size_t per_matrix = static_cast<std::size_t>(result_.num_rows * result_.num_columns);
-    place(tile, tile.jacobian, result_.jacobian,
-          static_cast<Index>(result_.jacobian.size() / per_matrix));
-    for (std::size_t p = 0; p < tile.gradient.size(); ++p) result_.gradient[p] += tile.gradient[p];
+    place(tile, tile.kernel.data(), targets_.kernel);
+    const auto plane_bytes = static_cast<std::size_t>(tile.tile.rows.size()) *
+                             static_cast<std::size_t>(tile.tile.columns.size()) *
+                             size_in_bytes(tile.data_type);
+    for (Index plane = 0; plane < targets_.jacobian.num_planes; ++plane) {
+      MatrixSpan to = targets_.jacobian.first;
+      to.data = static_cast<std::byte*>(to.data) + plane * targets_.jacobian.plane_stride;
+      place(tile, tile.jacobian.data() + static_cast<std::size_t>(plane) * plane_bytes, to);
+    }
+    for (std::size_t p = 0; p < tile.gradient.size(); ++p) targets_.gradient[p] += tile.gradient[p];
   }
 
  private:
-  /// `values` [planes, rows, columns] of the tile into `to` [planes, num_rows, num_columns].
-  void place(const TileResult& tile, std::span<const std::byte> values, std::vector<double>& to,
-             Index planes) const {
-    if (values.empty()) return;
-    const Range rows = tile.tile.rows, columns = tile.tile.columns;
-    Index i = 0;
-    for (Index plane = 0; plane < planes; ++plane) {
-      double* matrix = to.data() + plane * result_.num_rows * result_.num_columns;
-      for (Index row = rows.start; row < rows.stop; ++row) {
-        for (Index column = columns.start; column < columns.stop; ++column, ++i) {
-          const double value = entry(values, tile.data_type, i);
-          matrix[row * result_.num_columns + column] = value;
-          if (symmetric_) matrix[column * result_.num_columns + row] = value;
-        }
+  void place(const TileResult& tile, const std::byte* entries, const MatrixSpan& to) const {
+    if (to.data == nullptr) return;
+    if (tile.data_type == DataType::kFloat32) {
+      to.type == DataType::kFloat32 ? place_as<float, float>(tile.tile, entries, to)
+                                    : place_as<float, double>(tile.tile, entries, to);
+    } else {
+      to.type == DataType::kFloat32 ? place_as<double, float>(tile.tile, entries, to)
+                                    : place_as<double, double>(tile.tile, entries, to);
+    }
+  }
+
+  /// `entries` [rows, columns] of the tile, of type From, into the matrix `to` of type To.
+  template <class From, class To>
+  void place_as(const Tile& tile, const std::byte* entries, const MatrixSpan& to) const {
+    auto* const first = static_cast<std::byte*>(to.data);
+    for (Index row = tile.rows.start; row < tile.rows.stop; ++row) {
+      std::byte* const at = first + row * to.row_stride;
+      std::byte* const mirrored = first + row * to.column_stride;
+      for (Index column = tile.columns.start; column < tile.columns.stop; ++column) {
+        const auto value = static_cast<To>(load_element<From>(entries));
+        entries += sizeof(From);
+        store_element(at + column * to.column_stride, value);
+        if (symmetric_) store_element(mirrored + column * to.row_stride, value);
       }
     }
   }
 
-  static double entry(std::span<const std::byte> values, DataType type, Index i) {
-    if (type == DataType::kFloat64) return reinterpret_cast<const double*>(values.data())[i];
-    return static_cast<double>(reinterpret_cast<const float*>(values.data())[i]);
-  }
-
-  ArrayResult& result_;
+  const ArrayTargets& targets_;
   bool symmetric_;
 };
 
 }  // namespace
 
-ArrayResult compute_arrays(const Program& program, BlockSource& rows, BlockSource* columns,
-                           const ComputeOptions& options, Derivative derivative,
-                           UpstreamSource* upstream, Index tile_size) {
-  ArrayResult result;
-  result.num_rows = rows.num_examples();
-  result.num_columns = columns != nullptr ? columns->num_examples() : rows.num_examples();
-  const auto entries = static_cast<std::size_t>(result.num_rows * result.num_columns);
-  const std::size_t num_parameters = program.parameters.size();
-  const bool with_kernel = derivative != Derivative::kGradient;
-  if (with_kernel) result.kernel.assign(entries, 0.0);
-  if (derivative == Derivative::kJacobian) result.jacobian.assign(entries * num_parameters, 0.0);
-  if (derivative == Derivative::kGradient) result.gradient.assign(num_parameters, 0.0);
-
-  const MatrixSpec spec{.name = "K",
-                        .kind = columns != nullptr ? MatrixKind::kCross : MatrixKind::kSymmetric,
-                        .num_rows = result.num_rows,
-                        .num_columns = result.num_columns};
-  if (tile_size == 0) tile_size = default_tile_size(program, {&spec, 1}, options, derivative);
-  const TilePlan plan = plan_tiles({spec}, tile_size);
+void fill_arrays(const Program& program, BlockSource& rows, BlockSource* columns,
+                 const ComputeOptions& options, const ArrayTargets& targets, Derivative derivative,
+                 UpstreamSource* upstream, Index tile_size) {
+  const bool symmetric = columns == nullptr;
+  const MatrixSpec matrix{.name = "K",
+                          .kind = symmetric ? MatrixKind::kSymmetric : MatrixKind::kCross,
+                          .num_rows = rows.num_examples(),
+                          .num_columns = symmetric ? rows.num_examples() : columns->num_examples()};
+  if (tile_size == 0) tile_size = choose_tile_size(program, matrix, options, derivative);
+  const TilePlan plan = plan_tiles({matrix}, tile_size);
   ComputeRequest request{
       .program = &program, .plan = &plan, .sources = {{&rows, columns}}, .tiles = {}};
   request.tiles.resize(plan.tiles.size());
   std::iota(request.tiles.begin(), request.tiles.end(), 0);
-  request.with_kernel = with_kernel;
+  request.with_kernel = targets.kernel.data != nullptr;
   request.derivative = derivative;
   request.upstream = upstream;
-  ArraySink sink(result, columns == nullptr);
+  ArraySink sink(targets, symmetric);
   compute_tiles(request, options, sink);
+}
+
+ArrayResult compute_arrays(const Program& program, BlockSource& rows, BlockSource* columns,
+                           const ComputeOptions& options, Derivative derivative,
+                           UpstreamSource* upstream, Index tile_size) {
+  const Index num_rows = rows.num_examples();
+  const Index num_columns = columns != nullptr ? columns->num_examples() : num_rows;
+  const auto entries = static_cast<std::size_t>(num_rows * num_columns);
+  const auto num_parameters = static_cast<Index>(program.parameters.size());
+  ArrayResult result;
+  result.num_rows = num_rows;
+  result.num_columns = num_columns;
+  ArrayTargets targets;
+  if (derivative != Derivative::kGradient) {
+    result.kernel.assign(entries, 0.0);
+    targets.kernel = matrix_span(result.kernel.data(), num_rows, num_columns);
+  }
+  if (derivative == Derivative::kJacobian) {
+    result.jacobian.assign(entries * program.parameters.size(), 0.0);
+    targets.jacobian = cube_span(result.jacobian.data(), num_parameters, num_rows, num_columns);
+  }
+  if (derivative == Derivative::kGradient) {
+    result.gradient.assign(program.parameters.size(), 0.0);
+    targets.gradient = result.gradient;
+  }
+  fill_arrays(program, rows, columns, options, targets, derivative, upstream, tile_size);
   return result;
 }
 

@@ -2,23 +2,42 @@
 // the tests stand on.
 #pragma once
 
+#include <span>
 #include <vector>
 
+#include "engine/core/views.hpp"
 #include "engine/schedule/compute.hpp"
 
 namespace gramtile {
 
-/// One matrix, in memory. Only what was asked for is filled: a gradient comes without K, so that
-/// its memory does not grow with the matrix.
+/// The arrays that a run fills; data = nullptr: not asked for. Entries are converted where an array
+/// is not of the type that they are computed in.
+struct ArrayTargets {
+  MatrixSpan kernel;           ///< [num_rows, num_columns]
+  CubeSpan jacobian;           ///< [P, num_rows, num_columns]
+  std::span<double> gradient;  ///< [P]: the sum over tiles in the plan's order is added to it
+};
+
+/// Tiles of K(rows, columns), or of the symmetric K(rows, rows) where `columns` is nullptr, into
+/// `targets`, in tiles of `tile_size`. 0: chosen by network, matrix and type alone, as the commands
+/// do, so that a gradient's bits depend on neither threads nor memory; smaller only where
+/// options.memory_bytes asks for it. Of K and its jacobian no bit depends on it.
+/// Throws like compute_tiles.
+void fill_arrays(const Program& program, BlockSource& rows, BlockSource* columns,
+                 const ComputeOptions& options, const ArrayTargets& targets,
+                 Derivative derivative = Derivative::kNone, UpstreamSource* upstream = nullptr,
+                 Index tile_size = 0);
+
+/// One matrix, in memory, as double. Only what was asked for is filled: a gradient comes without K,
+/// so that its memory does not grow with the matrix.
 struct ArrayResult {
   Index num_rows = 0, num_columns = 0;
   std::vector<double> kernel;    ///< [num_rows, num_columns]
   std::vector<double> jacobian;  ///< [P, num_rows, num_columns]
-  std::vector<double> gradient;  ///< [P], the sum over tiles in the plan's order
+  std::vector<double> gradient;  ///< [P]
 };
 
-/// K(rows, columns), or the symmetric K(rows, rows) where `columns` is nullptr, in tiles of
-/// `tile_size` (0: chosen). Throws like compute_tiles.
+/// fill_arrays() into arrays of its own.
 ArrayResult compute_arrays(const Program& program, BlockSource& rows, BlockSource* columns,
                            const ComputeOptions& options, Derivative derivative = Derivative::kNone,
                            UpstreamSource* upstream = nullptr, Index tile_size = 0);

@@ -3,16 +3,24 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
+#include <cstring>
 #include <limits>
 #include <utility>
 
 #include "engine/reference/reference.hpp"
+#include "engine/schedule/compute_arrays.hpp"
+#include "engine/xtensor.hpp"
 #include "tests/support/gradient_runs.hpp"
 
 namespace gramtile {
 namespace {
+
+using ImageArray = xt::xtensor<double, 4>;
+using MatrixArray = xt::xtensor<double, 2>;
 
 constexpr ImageShape kShape{.channels = 2, .height = 4, .width = 5};
 constexpr ComputeOptions kOptions{.data_type = DataType::kFloat64, .num_threads = 2};
@@ -62,8 +70,8 @@ TEST_CASE("an image's shape is read off the array") {
 
 TEST_CASE("kernel_matrix has the entries of the reference in both forms") {
   const Fixture f;
-  const MatrixArray k = kernel_matrix(f.program, f.x_array, kOptions);
-  const MatrixArray cross = kernel_matrix(f.program, f.x_array, f.y_array, kOptions);
+  const MatrixArray k = kernel_matrix<double>(f.program, f.x_array);
+  const MatrixArray cross = kernel_matrix<double>(f.program, f.x_array, f.y_array);
   REQUIRE(k.shape(0) == 3);
   REQUIRE(k.shape(1) == 3);
   REQUIRE(cross.shape(0) == 3);
@@ -81,17 +89,17 @@ TEST_CASE("kernel_matrix has the entries of the reference in both forms") {
 
 TEST_CASE("kernel_jacobian is [P, N, M] in the order of the program's parameters, K beside it") {
   const Fixture f;
-  const KernelJacobian result = kernel_jacobian(f.program, f.x_array, f.y_array, kOptions);
+  const auto result = kernel_jacobian<double>(f.program, f.x_array, f.y_array);
   CHECK(result.parameters == std::vector<std::string>{"conv0.var_bias", "w"});
   REQUIRE(result.jacobian.shape(0) == 2);
   REQUIRE(result.jacobian.shape(1) == 3);
   REQUIRE(result.jacobian.shape(2) == 4);
-  CHECK(result.kernel == kernel_matrix(f.program, f.x_array, f.y_array, kOptions));
+  CHECK(result.kernel == kernel_matrix<double>(f.program, f.x_array, f.y_array));
   const auto expected = test::reference_jacobian(f.program, test::MatrixImages::cross(f.x, f.y));
   for (std::size_t i = 0; i < expected.size(); ++i) {
     CHECK(result.jacobian.data()[i] == doctest::Approx(expected[i]).epsilon(1e-11));
   }
-  const KernelJacobian square = kernel_jacobian(f.program, f.x_array, kOptions);
+  const auto square = kernel_jacobian<double>(f.program, f.x_array);
   CHECK(square.jacobian.shape(2) == 3);
   CHECK(square.jacobian(1, 0, 2) == square.jacobian(1, 2, 0));
 }
@@ -130,11 +138,190 @@ TEST_CASE("an upstream that is not symmetric counts both entries of a pair") {
   }
 }
 
+/// Images [N, C, H, W] of bytes, and the same in every layout and type that can hold them.
+struct ByteImages {
+  static constexpr Index kNum = 5;
+  std::vector<std::uint8_t> first, last;
+  std::vector<float> backwards;  // every axis reversed, every second number used
+  std::vector<double> fractions;
+
+  ByteImages() {
+    const auto [c, h, w] = kShape;
+    const auto size = static_cast<std::size_t>(kNum * kShape.num_values());
+    for (std::size_t i = 0; i < size; ++i)
+      first.push_back(static_cast<std::uint8_t>((i * 89 + i / 7) % 256));
+    last.resize(size);
+    for (Index n = 0; n < kNum; ++n) {
+      for (Index k = 0; k < c * h * w; ++k) {
+        const Index channel = k / (h * w), pixel = k % (h * w);
+        last[static_cast<std::size_t>((n * h * w + pixel) * c + channel)] =
+            first[static_cast<std::size_t>(n * c * h * w + k)];
+      }
+    }
+    for (const std::uint8_t byte : first) fractions.push_back(byte / 255.0);
+    backwards.assign(2 * size, -7);
+    // Powers of two times the bytes: the same in float32 as in float64.
+    for (std::size_t i = 0; i < size; ++i)
+      backwards[2 * (size - 1 - i)] = static_cast<float>(first[i]) / 256;
+  }
+
+  ImageView backwards_view() const {
+    ImageView view = channels_first(backwards.data(), kNum, kShape);
+    view.data = backwards.data() + backwards.size() - 2;
+    for (Index& stride : view.strides) stride *= -2;
+    return view;
+  }
+};
+
+std::vector<double> pixels_of(const ImageView& view) {
+  ArraySource source = ArraySource::view(view);
+  std::vector<double> pixels(static_cast<std::size_t>(source.num_examples() * kShape.num_values()));
+  source.read({0, source.num_examples()}, pixels);
+  return pixels;
+}
+
+TEST_CASE("images of any type, layout and strides are read as the same pixels") {
+  const ByteImages images;
+  const std::vector<double> pixels = pixels_of(channels_first(images.first.data(), 5, kShape));
+  CHECK(pixels == images.fractions);
+  CHECK(pixels_of(channels_last(images.last.data(), 5, kShape)) == pixels);
+  CHECK(pixels_of(channels_first(images.fractions.data(), 5, kShape)) == pixels);
+  const std::vector<double> backwards = pixels_of(images.backwards_view());
+  for (std::size_t i = 0; i < pixels.size(); ++i) {
+    CAPTURE(i);
+    REQUIRE(backwards[i] == images.first[i] / 256.0);
+  }
+  // An image repeated by a stride of 0, at an odd address.
+  std::vector<std::byte> odd(1 + sizeof(double) * static_cast<std::size_t>(kShape.num_values()));
+  std::memcpy(odd.data() + 1, images.fractions.data(), odd.size() - 1);
+  ImageView repeated = channels_first(images.fractions.data(), 3, kShape);
+  repeated.data = odd.data() + 1;
+  repeated.strides[0] = 0;
+  const std::vector<double> three = pixels_of(repeated);
+  const Index size = kShape.num_values();
+  for (Index i = 0; i < 3 * size; ++i)
+    REQUIRE(three[static_cast<std::size_t>(i)] == pixels[static_cast<std::size_t>(i % size)]);
+}
+
+/// K(x, x) as written to a matrix with gaps and its columns behind one another; the gaps are
+/// checked.
+template <class T>
+std::vector<T> kernel_in_place(const Program& program, const ImageView& x) {
+  const Index n = x.num_images;
+  std::vector<T> memory(static_cast<std::size_t>(2 * n * (n + 1)), T(-5));
+  MatrixSpan k = matrix_span(memory.data() + 1, n, n);
+  k.row_stride = 2 * static_cast<Index>(sizeof(T));
+  k.column_stride = (n + 1) * k.row_stride;
+  kernel_matrix(program, x, k, {.data_type = data_type_of<T>(), .num_threads = 2});
+  std::vector<T> entries;
+  for (Index i = 0; i < n; ++i)
+    for (Index j = 0; j < n; ++j)
+      entries.push_back(memory[static_cast<std::size_t>(1 + 2 * i + 2 * (n + 1) * j)]);
+  CHECK(std::ranges::count(memory, T(-5)) == static_cast<std::ptrdiff_t>(memory.size()) - n * n);
+  return entries;
+}
+
+TEST_CASE_TEMPLATE("K has the same bits for the same pixels, whatever memory holds them", T, float,
+                   double) {
+  const Program program = small_program();
+  const ByteImages images;
+  const auto of = [&](const ImageView& x) { return kernel_in_place<T>(program, x); };
+  const std::vector<T> k = of(channels_first(images.first.data(), 5, kShape));
+  CHECK(of(channels_last(images.last.data(), 5, kShape)) == k);
+  CHECK(of(channels_first(images.fractions.data(), 5, kShape)) == k);
+  ArraySource rows(kShape, images.fractions);
+  std::vector<T> from_source(k.size());
+  kernel_matrix(program, rows, nullptr, matrix_span(from_source.data(), 5, 5),
+                {.data_type = data_type_of<T>()});
+  CHECK(from_source == k);
+}
+
+// float32 alone has a table for the relu of a product that cannot be negative.
+TEST_CASE("the sign of the pixels is looked at, through every door") {
+  const Program program = small_program();
+  Program told = program;
+  assume_nonnegative_images(told);
+  ByteImages images;
+  const auto by_tiles = [&](const Program& of) {
+    ArraySource rows(kShape, images.fractions);
+    return compute_arrays(of, rows, nullptr, {}).kernel;
+  };
+  const auto by_door = [&](bool through_a_source) {
+    std::vector<float> k(25);
+    const ImageView view = channels_first(images.fractions.data(), 5, kShape);
+    ArraySource rows = ArraySource::view(view);
+    if (through_a_source) {
+      kernel_matrix(program, rows, nullptr, matrix_span(k.data(), 5, 5));
+    } else {
+      kernel_matrix(program, view, matrix_span(k.data(), 5, 5));
+    }
+    return std::vector<double>(k.begin(), k.end());
+  };
+  CHECK(by_tiles(told) != by_tiles(program));
+  for (const bool through_a_source : {false, true})
+    CHECK(by_door(through_a_source) == by_tiles(told));
+  images.fractions.back() = -1e-300;
+  for (const bool through_a_source : {false, true})
+    CHECK(by_door(through_a_source) == by_tiles(program));
+}
+
+TEST_CASE("an array for results of another shape or type is refused with both") {
+  const Fixture f;
+  std::vector<double> memory(12);
+  const auto message = [&](const MatrixSpan& k, DataType type) {
+    return refusal(ErrorKind::kUsage, [&] {
+      kernel_matrix(f.program, view_of(f.x_array), view_of(f.y_array), k, {.data_type = type});
+    });
+  };
+  const std::string shape = message(matrix_span(memory.data(), 4, 3), DataType::kFloat64);
+  CHECK(shape.find("[4, 3]") != std::string::npos);
+  CHECK(shape.find("[3, 4]") != std::string::npos);
+  const std::string type = message(matrix_span(memory.data(), 3, 4), DataType::kFloat32);
+  CHECK(type.find("float64") != std::string::npos);
+  CHECK(type.find("float32") != std::string::npos);
+  message(matrix_span(static_cast<double*>(nullptr), 3, 4), DataType::kFloat64);
+  const std::string planes = refusal(ErrorKind::kUsage, [&] {
+    kernel_jacobian(f.program, view_of(f.x_array), view_of(f.y_array),
+                    cube_span(memory.data(), 1, 3, 4), {}, kOptions);
+  });
+  CHECK(planes.find("2 parameters") != std::string::npos);
+}
+
+TEST_CASE("a jacobian is written where the caller says, with K or without") {
+  const Fixture f;
+  const auto expected = kernel_jacobian<double>(f.program, f.x_array, f.y_array);
+  std::vector<double> memory(3 * 4 * 2);  // [N, M, P]
+  CubeSpan jacobian{
+      .num_planes = 2, .plane_stride = sizeof(double), .first = matrix_span(memory.data(), 3, 4)};
+  jacobian.first.row_stride *= 2;
+  jacobian.first.column_stride *= 2;
+  kernel_jacobian(f.program, view_of(f.x_array), view_of(f.y_array), jacobian, {}, kOptions);
+  for (std::size_t p = 0; p < 2; ++p)
+    for (std::size_t i = 0; i < 12; ++i)
+      CHECK(memory[2 * i + p] == expected.jacobian.data()[12 * p + i]);
+}
+
+TEST_CASE("an upstream of any strides and type is read as the same numbers") {
+  const Fixture f;
+  std::vector<float> values;
+  for (int i = 0; i < 12; ++i) values.push_back(static_cast<float>(i * i) / 8 - 5);
+  std::vector<double> transposed(12);
+  for (std::size_t i = 0; i < 12; ++i) transposed[i % 4 * 3 + i / 4] = values[i];
+  MatrixView other = matrix_view(transposed.data(), 3, 4);
+  other.row_stride = sizeof(double);
+  other.column_stride = 3 * sizeof(double);
+  const auto of = [&](const MatrixView& upstream) {
+    return kernel_gradient(f.program, view_of(f.x_array), view_of(f.y_array), upstream, kOptions)
+        .gradient;
+  };
+  CHECK(of(matrix_view(values.data(), 3, 4)) == of(other));
+}
+
 TEST_CASE("images that the program was not lowered for are refused with both shapes") {
   const Fixture f;
   const ImageArray wide(std::array<std::size_t, 4>{3, 2, 4, 6});
   const std::string message =
-      refusal(ErrorKind::kUsage, [&] { kernel_matrix(f.program, f.x_array, wide, kOptions); });
+      refusal(ErrorKind::kUsage, [&] { kernel_matrix<double>(f.program, f.x_array, wide); });
   CHECK(message.find("[2, 4, 6]") != std::string::npos);
   CHECK(message.find("[2, 4, 5]") != std::string::npos);
 }
@@ -142,14 +329,14 @@ TEST_CASE("images that the program was not lowered for are refused with both sha
 TEST_CASE("no image at all is refused") {
   const Fixture f;
   const ImageArray none(std::array<std::size_t, 4>{0, 2, 4, 5});
-  refusal(ErrorKind::kUsage, [&] { kernel_matrix(f.program, none, kOptions); });
+  refusal(ErrorKind::kUsage, [&] { kernel_matrix<double>(f.program, none); });
 }
 
 TEST_CASE("a pixel that is not finite is refused with the image's index") {
   Fixture f;
   f.x_array(2, 0, 1, 1) = std::numeric_limits<double>::infinity();
   const std::string message =
-      refusal(ErrorKind::kData, [&] { kernel_jacobian(f.program, f.x_array, kOptions); });
+      refusal(ErrorKind::kData, [&] { kernel_jacobian<double>(f.program, f.x_array); });
   CHECK(message.find("image 2 ") != std::string::npos);
 }
 

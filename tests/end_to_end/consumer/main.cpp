@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "engine/core/version.hpp"
-#include "engine/gramtile.hpp"
 #include "engine/reference/reference.hpp"
+#include "engine/xtensor.hpp"
 #include "io/network/network_json.hpp"
 
 int main() {
@@ -16,10 +16,10 @@ int main() {
   // var_weight / k² · Σ x·y = 4/4 · (1 + 2 + 3 + 4)
   const std::vector<double> x{1, 2, 3, 4}, y{1, 1, 1, 1};
   const double by_reference = gramtile::reference::kernel(program, x, y);
-  const gramtile::ImageArray rows{{{{1, 2}, {3, 4}}}}, columns{{{{1, 1}, {1, 1}}}};
-  const double k = gramtile::kernel_matrix(program, rows, columns)(0, 0);
+  const xt::xtensor<double, 4> rows{{{{1, 2}, {3, 4}}}}, columns{{{{1, 1}, {1, 1}}}};
+  const double k = gramtile::kernel_matrix<float>(program, rows, columns)(0, 0);
   // By var_weight: K / var_weight.
-  const double slope = gramtile::kernel_jacobian(program, rows, columns).jacobian(0, 0, 0);
+  const double slope = gramtile::kernel_jacobian<float>(program, rows, columns).jacobian(0, 0, 0);
   std::printf("gramtile %s: K = %g, %g, slope %g\n", gramtile::kVersion.data(), by_reference, k,
               slope);
   return by_reference == 10 && k == 10 && slope == 2.5 ? 0 : 1;
