@@ -11,7 +11,7 @@
 #include "engine/network/network.hpp"
 #include "engine/network/program.hpp"
 #include "io/data/dataset.hpp"
-#include "io/data/input_files.hpp"
+#include "io/files/input_files.hpp"
 
 namespace gramtile::apps {
 

@@ -15,6 +15,7 @@
 #include "apps/common/execute.hpp"
 #include "apps/common/memory.hpp"
 #include "apps/common/units.hpp"
+#include "engine/backend/backend.hpp"
 #include "engine/core/errors.hpp"
 #include "io/network/network_json.hpp"
 #include "io/run/content_hash.hpp"
@@ -212,7 +213,7 @@ Job plan_job(Inputs inputs, const JobRequest& request, const ComputeArguments& a
   spec.layout = request.layout;
   spec.with_kernel = request.with_kernel;
   spec.derivative = request.derivative;
-  spec.instruction_set = instruction_set();
+  spec.instruction_set = backend_of(job.options).name();
   spec.command = request.command;
   spec.created = creation_time();
   std::vector<MatrixSpec> matrices;

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "apps/common/options.hpp"
-#include "io/data/input_files.hpp"
+#include "io/files/input_files.hpp"
 
 namespace gramtile::apps {
 

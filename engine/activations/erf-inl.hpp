@@ -18,7 +18,6 @@
 #include "engine/activations/erf_polynomials.hpp"
 #include "engine/activations/point-inl.hpp"
 #include "engine/activations/relu-inl.hpp"
-#include "engine/lanes/lane_step.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace gramtile {
@@ -34,7 +33,8 @@ class ErfLanes {
  public:
   static constexpr T kRowSecond = T(1);
 
-  explicit ErfLanes(const LaneStep& step)
+  template <class Step>
+  explicit ErfLanes(const Step& step)
       : scale_(static_cast<T>(kTwoOverPi * step.weight)), quarter_(static_cast<T>(step.weight)) {}
 
   template <int N>

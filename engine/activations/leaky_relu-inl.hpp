@@ -5,7 +5,6 @@
 
 #include "engine/activations/point-inl.hpp"
 #include "engine/activations/relu-inl.hpp"
-#include "engine/lanes/lane_step.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace gramtile {
@@ -20,7 +19,8 @@ class LeakyReluLanes {
  public:
   static constexpr T kRowSecond = T(2);
 
-  explicit LeakyReluLanes(const LaneStep& step)
+  template <class Step>
+  explicit LeakyReluLanes(const Step& step)
       : part_(static_cast<T>(step.weight * Square(1 - step.activation.negative_slope) / 2)),
         linear_(static_cast<T>(step.weight * step.activation.negative_slope)),
         gain_(static_cast<T>(step.weight * (1 + Square(step.activation.negative_slope)) / 2)) {}

@@ -1,7 +1,8 @@
 // The form on lanes of an activation that makes a map of its own (PairFunction::kFused is false),
 // of N pixels at a time. Included once per target.
 //
-//   Function f(step)                                of a LaneStep, whose weight it applies as well
+//   Function f(step)                                step.weight, which it applies as well, and
+//                                                   step.activation: of whatever has both
 //   f.Value(d, xy, numbers, value)                  weight · F
 //   f.Adjoint(d, xy, numbers, a, bend)              a: adjoint of the value, becomes that of xy
 //

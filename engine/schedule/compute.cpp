@@ -6,59 +6,65 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "engine/backend/backend.hpp"
 #include "engine/core/aligned_buffer.hpp"
 #include "engine/core/errors.hpp"
+#include "engine/parallel/executor.hpp"
 #include "engine/schedule/block_cache.hpp"
-#include "engine/schedule/executor.hpp"
-#include "engine/schedule/tile_derivative.hpp"
-#include "engine/schedule/tile_kernel.hpp"
-#include "engine/simd/kernels.hpp"
 
 namespace gramtile {
 namespace {
 
 std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
 
-/// One tile on its way through the pipeline.
-template <class T>
+/// One tile on its way through the pipeline. Results are of the run's data type.
 struct TileTask : PipelineItem {
   Tile tile;
-  std::shared_ptr<const PreparedBlock<T>> rows, columns;
-  AlignedBuffer<T> kernel, jacobian;
+  std::shared_ptr<const BackendBlock> rows, columns;
+  AlignedBuffer<std::byte> kernel, jacobian;
   std::vector<double> upstream, mirrored_upstream, gradient;
 };
 
+std::span<std::byte> bytes_of(AlignedBuffer<std::byte>& buffer) {
+  return {buffer.data(), buffer.size()};
+}
+
+/// Position of the first entry that is not finite, or their number.
 template <class T>
+std::size_t first_not_finite(const AlignedBuffer<std::byte>& bytes) {
+  const std::span entries(reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T));
+  const auto bad = std::ranges::find_if(entries, [](T entry) { return !std::isfinite(entry); });
+  return static_cast<std::size_t>(bad - entries.begin());
+}
+
 class ComputeRun {
  public:
   ComputeRun(const ComputeRequest& request, const ComputeOptions& options, TileSink& sink,
              std::stop_token stop, const std::function<void(const Tile&)>& on_delivered)
       : request_(request),
+        data_type_(options.data_type),
         sink_(sink),
         stop_(std::move(stop)),
         on_delivered_(on_delivered),
         memory_(plan_memory(request, options)),
-        program_(compile_lanes(*request.program, request.derivative != Derivative::kNone)),
         executor_(make_executor(options.num_threads)),
-        blocks_(program_, request.plan->tile_size, memory_.num_blocks, *executor_),
-        workspaces_([this] { return LaneWorkspace<T>(program_, simd::kernels<T>().lanes); }),
-        derivative_workspaces_([this] {
-          return DerivativeWorkspace<T>(reverse_, request_.derivative == Derivative::kJacobian);
-        }),
-        bend_sums_([this] { return allocate_bend_sums<T>(program_, request_.plan->tile_size); }) {
-    if (request.derivative != Derivative::kNone)
-      reverse_ = reverse_lanes(program_, *request.program);
-  }
+        backend_(backend_of(options).make({.program = request.program,
+                                           .data_type = options.data_type,
+                                           .tile_size = request.plan->tile_size,
+                                           .derivative = request.derivative},
+                                          *executor_)),
+        blocks_(*backend_, request.program->input, memory_.num_blocks) {}
 
   void run() {
     executor_->run(
         {.fetch = [this] { return fetch(); },
-         .compute = [this](PipelineItem& item) { compute(static_cast<TileTask<T>&>(item)); },
-         .deliver = [this](PipelineItem& item) { deliver(static_cast<TileTask<T>&>(item)); }},
+         .compute = [this](PipelineItem& item) { compute(static_cast<TileTask&>(item)); },
+         .deliver = [this](PipelineItem& item) { deliver(static_cast<TileTask&>(item)); }},
         memory_.num_live_tiles);
   }
 
@@ -69,7 +75,7 @@ class ComputeRun {
 
   std::unique_ptr<PipelineItem> fetch() {
     if (next_ == request_.tiles.size() || stop_.stop_requested()) return nullptr;
-    auto task = std::make_unique<TileTask<T>>();
+    auto task = std::make_unique<TileTask>();
     task->tile = request_.plan->tiles[as_size(request_.tiles[next_++])];
     const MatrixSources& sources = request_.sources[as_size(task->tile.matrix)];
     task->rows = blocks_.get(*sources.rows, task->tile.rows);
@@ -81,7 +87,7 @@ class ComputeRun {
     return task;
   }
 
-  void read_upstream(TileTask<T>& task) const {
+  void read_upstream(TileTask& task) const {
     const Tile& tile = task.tile;
     const std::size_t size = as_size(tile.rows.size() * tile.columns.size());
     task.upstream.resize(size);
@@ -92,38 +98,24 @@ class ComputeRun {
     }
   }
 
-  void compute(TileTask<T>& task) {
+  void compute(TileTask& task) {
     const MatrixSpec& matrix = matrix_of(task.tile);
-    const std::size_t size = as_size(task.tile.rows.size() * task.tile.columns.size());
+    const std::size_t plane_bytes =
+        as_size(task.tile.rows.size() * task.tile.columns.size()) * size_in_bytes(data_type_);
+    const std::size_t num_parameters = request_.program->parameters.size();
     const bool gradient = request_.derivative == Derivative::kGradient;
-    if (request_.with_kernel || !gradient) task.kernel = AlignedBuffer<T>(size);
-    const std::span<T> kernel(task.kernel.data(), task.kernel.size());
-    if (request_.derivative == Derivative::kJacobian) {
-      task.jacobian = AlignedBuffer<T>(size * request_.program->parameters.size());
-    }
-    const std::span<T> jacobian(task.jacobian.data(), task.jacobian.size());
-    if (matrix.kind == MatrixKind::kDiagonal) {
-      for (std::size_t i = 0; i < kernel.size(); ++i)
-        kernel[i] = static_cast<T>(task.rows->diagonal[i]);
-      if (!jacobian.empty()) {
-        compute_diagonal_jacobian<T>(*task.rows, reverse_, *executor_, derivative_workspaces_,
-                                     jacobian);
-      }
-    } else {
-      const bool triangle = matrix.kind == MatrixKind::kSymmetric && task.tile.on_diagonal();
-      const TileOperands<T> operands{program_, *task.rows, *task.columns, triangle};
-      if (gradient) {
-        task.gradient.assign(request_.program->parameters.size(), 0.0);
-        compute_tile_gradient<T>(operands, reverse_, {task.upstream, task.mirrored_upstream},
-                                 *executor_, derivative_workspaces_, bend_sums_, kernel,
-                                 task.gradient);
-      } else if (!jacobian.empty()) {
-        compute_tile_jacobian<T>(operands, reverse_, *executor_, derivative_workspaces_, kernel,
-                                 jacobian);
-      } else {
-        compute_tile_kernel<T>(operands, *executor_, workspaces_, kernel);
-      }
-    }
+    if (request_.with_kernel || !gradient) task.kernel = AlignedBuffer<std::byte>(plane_bytes);
+    if (request_.derivative == Derivative::kJacobian)
+      task.jacobian = AlignedBuffer<std::byte>(plane_bytes * num_parameters);
+    if (gradient) task.gradient.assign(num_parameters, 0.0);
+    backend_->compute({.rows = task.rows.get(),
+                       .columns = task.columns.get(),
+                       .triangle = matrix.kind == MatrixKind::kSymmetric && task.tile.on_diagonal(),
+                       .upstream = task.upstream,
+                       .mirrored_upstream = task.mirrored_upstream,
+                       .kernel = bytes_of(task.kernel),
+                       .jacobian = bytes_of(task.jacobian),
+                       .gradient = task.gradient});
     check_finite(task);
     // What waits for its turn to be delivered holds its result and nothing else. Not `= {}`, which
     // empties a vector and keeps its memory.
@@ -133,15 +125,20 @@ class ComputeRun {
     task.mirrored_upstream = std::vector<double>();
   }
 
-  void check_finite(const TileTask<T>& task) const {
+  void check_finite(const TileTask& task) const {
     const MatrixSpec& matrix = matrix_of(task.tile);
-    check_entries(task, {task.kernel.data(), task.kernel.size()}, matrix.name);
     const auto& parameters = request_.program->parameters;
-    const std::size_t plane = task.jacobian.size() / std::max<std::size_t>(1, parameters.size());
-    for (std::size_t p = 0; plane > 0 && p < parameters.size(); ++p) {
-      check_entries(task, {task.jacobian.data() + p * plane, plane},
-                    fmt::format("d{}/d{}", matrix.name, parameters[p].name));
-    }
+    const Index width = task.tile.columns.size(), plane = task.tile.rows.size() * width;
+    const auto refuse = [&](const std::string& name, std::size_t at) {
+      const Index entry = static_cast<Index>(at) % plane;
+      throw Error(
+          ErrorKind::kOther,
+          fmt::format("{}[{}, {}] is not finite: {}", name, task.tile.rows.start + entry / width,
+                      task.tile.columns.start + entry % width, overflow_advice()));
+    };
+    if (const auto at = find_not_finite(task.kernel)) refuse(matrix.name, *at);
+    if (const auto at = find_not_finite(task.jacobian))
+      refuse(fmt::format("d{}/d{}", matrix.name, parameters[*at / as_size(plane)].name), *at);
     for (std::size_t p = 0; p < task.gradient.size(); ++p) {
       if (!std::isfinite(task.gradient[p])) {
         throw Error(ErrorKind::kOther, fmt::format("the gradient by {} is not finite; {}",
@@ -150,49 +147,40 @@ class ComputeRun {
     }
   }
 
-  static std::string overflow_advice() {
-    return sizeof(T) == 4 ? "float32 overflows; use --dtype float64, or scale the pixels or the "
-                            "network's variances down"
-                          : "float64 overflows; scale the pixels or the network's variances down";
+  std::optional<std::size_t> find_not_finite(const AlignedBuffer<std::byte>& entries) const {
+    const std::size_t at = data_type_ == DataType::kFloat32 ? first_not_finite<float>(entries)
+                                                            : first_not_finite<double>(entries);
+    if (at * size_in_bytes(data_type_) >= entries.size()) return std::nullopt;
+    return at;
   }
 
-  void check_entries(const TileTask<T>& task, std::span<const T> entries,
-                     const std::string& name) const {
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      if (std::isfinite(entries[i])) continue;
-      const auto at = static_cast<Index>(i), width = task.tile.columns.size();
-      throw Error(
-          ErrorKind::kOther,
-          fmt::format("{}[{}, {}] is not finite: {}", name, task.tile.rows.start + at / width,
-                      task.tile.columns.start + at % width, overflow_advice()));
-    }
+  std::string overflow_advice() const {
+    return data_type_ == DataType::kFloat32
+               ? "float32 overflows; use --dtype float64, or scale the pixels or the "
+                 "network's variances down"
+               : "float64 overflows; scale the pixels or the network's variances down";
   }
 
-  void deliver(TileTask<T>& task) {
+  void deliver(TileTask& task) {
     TileResult result;
     result.tile = task.tile;
-    result.data_type = sizeof(T) == 4 ? DataType::kFloat32 : DataType::kFloat64;
-    if (request_.with_kernel) {
-      result.kernel = std::as_bytes(std::span<const T>(task.kernel.data(), task.kernel.size()));
-    }
-    result.jacobian = std::as_bytes(std::span<const T>(task.jacobian.data(), task.jacobian.size()));
+    result.data_type = data_type_;
+    if (request_.with_kernel) result.kernel = bytes_of(task.kernel);
+    result.jacobian = bytes_of(task.jacobian);
     result.gradient = task.gradient;
     sink_.write(result);
     if (on_delivered_) on_delivered_(task.tile);
   }
 
   const ComputeRequest& request_;
+  const DataType data_type_;
   TileSink& sink_;
   std::stop_token stop_;
   const std::function<void(const Tile&)>& on_delivered_;
   MemoryPlan memory_;
-  LaneProgram program_;
   std::unique_ptr<Executor> executor_;
-  BlockCache<T> blocks_;
-  WorkspacePool<LaneWorkspace<T>> workspaces_;
-  ReverseProgram reverse_;
-  WorkspacePool<DerivativeWorkspace<T>> derivative_workspaces_;
-  WorkspacePool<BendSums<T>> bend_sums_;
+  std::unique_ptr<Backend> backend_;
+  BlockCache blocks_;
   std::size_t next_ = 0;  ///< into request_.tiles; fetch only
 };
 
@@ -203,11 +191,7 @@ void compute_tiles(const ComputeRequest& request, const ComputeOptions& options,
   if (request.derivative == Derivative::kGradient && request.upstream == nullptr) {
     throw Error(ErrorKind::kUsage, "a gradient needs an upstream matrix");
   }
-  if (options.data_type == DataType::kFloat32) {
-    ComputeRun<float>(request, options, sink, std::move(stop), on_delivered).run();
-  } else {
-    ComputeRun<double>(request, options, sink, std::move(stop), on_delivered).run();
-  }
+  ComputeRun(request, options, sink, std::move(stop), on_delivered).run();
 }
 
 }  // namespace gramtile

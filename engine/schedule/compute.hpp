@@ -2,8 +2,10 @@
 // and prepared serially, tiles are computed in parallel, results are delivered serially in the
 // order of the plan:
 //
-//   BlockSource → Block → TileTask → packs of pairs → program on lanes → TileResult → TileSink
+//   BlockSource → pixels → BackendBlock → TileTask → TileJob → TileResult → TileSink
+//                            (Backend)               (Backend)
 //
+// How a block is prepared and a tile computed is the backend's affair (engine/backend/backend.hpp).
 // Memory is bounded by ComputeOptions::memory_bytes, whatever the number of examples.
 #pragma once
 
@@ -11,9 +13,9 @@
 #include <functional>
 #include <span>
 #include <stop_token>
-#include <string_view>
 #include <vector>
 
+#include "engine/core/derivative.hpp"
 #include "engine/core/index.hpp"
 #include "engine/core/ports.hpp"
 #include "engine/core/tile.hpp"
@@ -21,24 +23,24 @@
 
 namespace gramtile {
 
+class BackendKind;
+
 struct ComputeOptions {
   DataType data_type = DataType::kFloat32;
   int num_threads = 0;  ///< 0: every hardware thread
-  /// Upper bound for what the engine allocates: prepared blocks, live tiles, lane buffers [bytes].
+  /// Upper bound for what the engine allocates: prepared blocks, live tiles, threads' buffers
+  /// [bytes].
   std::size_t memory_bytes = std::size_t{2} << 30;
+  const BackendKind* backend = nullptr;  ///< who computes; nullptr: default_backend()
 };
+
+/// Who computes with these options.
+const BackendKind& backend_of(const ComputeOptions& options);
 
 /// Where the images of one matrix come from.
 struct MatrixSources {
   BlockSource* rows = nullptr;
   BlockSource* columns = nullptr;  ///< nullptr for symmetric and diagonal matrices
-};
-
-/// What is computed of every tile besides, or instead of, K.
-enum class Derivative {
-  kNone,
-  kGradient,  ///< needs an UpstreamSource; fills TileResult::gradient
-  kJacobian,  ///< fills TileResult::jacobian
 };
 
 struct ComputeRequest {
@@ -47,7 +49,7 @@ struct ComputeRequest {
   std::vector<MatrixSources> sources;  ///< by matrix of the plan
   std::vector<Index> tiles;  ///< indices into plan->tiles, increasing: what is still to do
   bool with_kernel = true;
-  Derivative derivative = Derivative::kNone;
+  Derivative derivative = Derivative::kNone;  ///< fills TileResult::gradient, ::jacobian
   UpstreamSource* upstream = nullptr;
 };
 
@@ -77,13 +79,5 @@ MemoryPlan plan_memory(const ComputeRequest& request, const ComputeOptions& opti
 /// 256; smaller for small N, so that every thread has work).
 Index default_tile_size(const Program& program, std::span<const MatrixSpec> matrices,
                         const ComputeOptions& options, Derivative derivative);
-
-/// Name of the instruction set in use: "AVX3", "AVX2", …, "EMU128" or "SCALAR" for the portable
-/// build. The environment variable GRAMTILE_TARGET forces one; Error(kUsage) when the processor
-/// lacks it.
-std::string_view instruction_set();
-
-/// Every instruction set that this binary holds and this processor has, best first.
-std::vector<std::string_view> supported_instruction_sets();
 
 }  // namespace gramtile

@@ -5,12 +5,9 @@
 #include <thread>
 #include <vector>
 
+#include "engine/backend/backend.hpp"
 #include "engine/core/errors.hpp"
-#include "engine/lanes/lane_program.hpp"
-#include "engine/lanes/prepared_block.hpp"
 #include "engine/schedule/compute.hpp"
-#include "engine/schedule/tile_derivative.hpp"
-#include "engine/simd/kernels.hpp"
 
 namespace gramtile {
 namespace {
@@ -23,33 +20,27 @@ constexpr Index kMostBlocks = 11;
 constexpr Index kMostBlocksOfDerivative = 4;
 
 struct Sizes {
-  std::size_t block = 0, tile = 0, workspace = 0, pixels = 0;
+  std::size_t block = 0, tile = 0, thread = 0, pixels = 0;
 };
 
-template <class T>
-Sizes sizes_for(const ComputeRequest& request) {
-  const bool tape = request.derivative != Derivative::kNone;
-  const bool jacobian = request.derivative == Derivative::kJacobian;
-  // Sizes do not depend on the powers of two that maps are stored with.
-  const std::vector<int> exponents(request.program->values.size(), 0);
-  const LaneProgram program = compile_lanes(*request.program, tape, exponents);
+Sizes sizes_for(const ComputeRequest& request, const ComputeOptions& options) {
   const Index edge = request.plan->tile_size;
+  const BackendKind& backend = backend_of(options);
+  const Footprint own = backend.footprint({.program = request.program,
+                                           .data_type = options.data_type,
+                                           .tile_size = edge,
+                                           .derivative = request.derivative});
   const auto area = static_cast<std::size_t>(edge * edge);
+  const bool jacobian = request.derivative == Derivative::kJacobian;
+  const std::size_t planes = 1 + (jacobian ? request.program->parameters.size() : 0);
   Sizes sizes;
-  sizes.block = PreparedBlock<T>::bytes(program, edge);
-  sizes.tile = area * sizeof(T);
-  if (jacobian) sizes.tile += area * sizeof(T) * request.program->parameters.size();
-  if (tape && !jacobian)
-    sizes.tile += gradient_tile_bytes(program, edge,
-                                      sizeof(T) == 4 ? DataType::kFloat32 : DataType::kFloat64);
-  sizes.workspace = LaneWorkspace<double>::bytes(program, simd::variance_kernels().lanes);
-  if (tape) {
-    sizes.workspace +=
-        DerivativeWorkspace<T>::bytes(reverse_lanes(program, *request.program), jacobian);
-  } else {
-    sizes.workspace += LaneWorkspace<T>::bytes(program, simd::kernels<T>().lanes);
-  }
-  sizes.pixels = static_cast<std::size_t>(edge * program.input.num_values()) * sizeof(double);
+  sizes.block = own.block_bytes;
+  sizes.tile = own.tile_bytes + area * size_in_bytes(options.data_type) * planes;
+  // ∂L/∂K of the tile and of its mirror image.
+  if (request.derivative == Derivative::kGradient) sizes.tile += 2 * area * sizeof(double);
+  sizes.thread = own.thread_bytes;
+  sizes.pixels =
+      static_cast<std::size_t>(edge * request.program->input.num_values()) * sizeof(double);
   return sizes;
 }
 
@@ -60,7 +51,7 @@ std::string in_mebibytes(std::size_t bytes) {
 std::size_t total(const Sizes& sizes, Index threads, Index blocks, Index live) {
   return static_cast<std::size_t>(blocks) * sizes.block +
          static_cast<std::size_t>(live) * sizes.tile +
-         static_cast<std::size_t>(threads) * sizes.workspace + sizes.pixels;
+         static_cast<std::size_t>(threads) * sizes.thread + sizes.pixels;
 }
 
 /// Live tiles that keep `threads` threads busy.
@@ -79,9 +70,12 @@ Index blocks_in_use(Index live, Index threads) { return 2 * std::min(live, threa
 
 }  // namespace
 
+const BackendKind& backend_of(const ComputeOptions& options) {
+  return options.backend != nullptr ? *options.backend : default_backend();
+}
+
 MemoryPlan plan_memory(const ComputeRequest& request, const ComputeOptions& options) {
-  const Sizes sizes = options.data_type == DataType::kFloat32 ? sizes_for<float>(request)
-                                                              : sizes_for<double>(request);
+  const Sizes sizes = sizes_for(request, options);
   const Index threads = options.num_threads > 0
                             ? options.num_threads
                             : std::max<Index>(1, std::thread::hardware_concurrency());
@@ -145,9 +139,5 @@ Index default_tile_size(const Program& program, std::span<const MatrixSpec> matr
   }
   return size;
 }
-
-std::string_view instruction_set() { return simd::target_name(); }
-
-std::vector<std::string_view> supported_instruction_sets() { return simd::target_names(); }
 
 }  // namespace gramtile

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "engine/core/errors.hpp"
-#include "engine/schedule/executor.hpp"
-#include "engine/schedule/workspace_pool.hpp"
+#include "engine/parallel/executor.hpp"
+#include "engine/parallel/workspace_pool.hpp"
 #include "engine/solve/factor_store.hpp"
 #include "engine/solve/solve_options.hpp"
 

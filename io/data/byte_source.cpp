@@ -11,7 +11,7 @@
 
 #include "engine/core/errors.hpp"
 #include "io/data/bad_data.hpp"
-#include "io/data/input_files.hpp"
+#include "io/files/input_files.hpp"
 
 namespace gramtile {
 namespace {

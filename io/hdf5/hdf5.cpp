@@ -10,7 +10,7 @@
 #include <limits>
 
 #include "engine/core/errors.hpp"
-#include "io/data/input_files.hpp"
+#include "io/files/input_files.hpp"
 #include "io/hdf5/attributes.hpp"
 #include "io/hdf5/chunk_guard.hpp"
 #include "io/hdf5/contents.hpp"

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "engine/core/derivative.hpp"
 #include "engine/core/index.hpp"
 #include "engine/core/tile.hpp"
 #include "engine/core/version.hpp"
-#include "engine/schedule/compute.hpp"
 #include "io/run/mixed_sets.hpp"
 
 namespace gramtile {

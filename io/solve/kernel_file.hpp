@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "engine/solve/symmetric_source.hpp"
-#include "io/data/input_files.hpp"
+#include "io/files/input_files.hpp"
 #include "io/run/read_run.hpp"
 
 namespace gramtile {

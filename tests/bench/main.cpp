@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engine/schedule/compute.hpp"
+#include "engine/simd/instruction_set.hpp"
 #include "tests/bench/networks.hpp"
 #include "tests/bench/pair_work.hpp"
 #include "tests/bench/useful_operations.hpp"

@@ -8,12 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "engine/backend/lanes/tile_derivative.hpp"
+#include "engine/backend/lanes/tile_kernel.hpp"
 #include "engine/core/aligned_buffer.hpp"
 #include "engine/core/array_source.hpp"
 #include "engine/reference/reference.hpp"
 #include "engine/schedule/compute.hpp"
-#include "engine/schedule/tile_derivative.hpp"
-#include "engine/schedule/tile_kernel.hpp"
 #include "engine/simd/kernels.hpp"
 #include "tests/bench/check.hpp"
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "engine/schedule/executor.hpp"
+#include "engine/parallel/executor.hpp"
 #include "tests/bench/peak.hpp"
 
 namespace gramtile::bench {

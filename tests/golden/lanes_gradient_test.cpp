@@ -13,6 +13,7 @@
 #include "engine/core/worst_of.hpp"
 #include "engine/network/promised_accuracy.hpp"
 #include "engine/schedule/compute_arrays.hpp"
+#include "engine/simd/instruction_set.hpp"
 #include "tests/support/golden.hpp"
 
 namespace gramtile::test {

@@ -11,6 +11,7 @@
 #include "engine/core/worst_of.hpp"
 #include "engine/network/promised_accuracy.hpp"
 #include "engine/reference/reference.hpp"
+#include "engine/simd/instruction_set.hpp"
 #include "tests/support/derivative_bound.hpp"
 #include "tests/support/gradient_runs.hpp"
 #include "tests/support/matrix_bound.hpp"

@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/backend/lanes/tile_derivative.hpp"
 #include "engine/core/worst_of.hpp"
-#include "engine/schedule/tile_derivative.hpp"
 #include "engine/simd/kernels.hpp"
 #include "tests/support/derivative_bound.hpp"
 #include "tests/support/rounding_bound.hpp"

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "engine/activations/activation.hpp"
+#include "engine/backend/lanes/tile_derivative.hpp"
 #include "engine/core/worst_of.hpp"
-#include "engine/schedule/tile_derivative.hpp"
 #include "tests/support/derivative_bound.hpp"
 #include "tests/support/hand_lanes.hpp"
 #include "tests/support/lane_runs.hpp"

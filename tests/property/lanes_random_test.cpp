@@ -3,8 +3,9 @@
 
 #include <cmath>
 
+#include "engine/backend/lanes/lanes_backend.hpp"
+#include "engine/backend/lanes/prepared_block.hpp"
 #include "engine/core/array_source.hpp"
-#include "engine/schedule/block_cache.hpp"
 #include "tests/support/hand_lanes.hpp"
 #include "tests/support/lane_runs.hpp"
 
@@ -86,9 +87,11 @@ TEST_CASE_TEMPLATE("no step reads what no step has written", T, float, double) {
     const auto kernel = lane_kernel(program, images, images, {type});
     const LaneProgram lanes = compile_lanes(program, false);
     const auto executor = make_executor(1);
-    ArraySource source = ArraySource::view(images.shape, images.pixels);
-    BlockCache<T> cache(lanes, images.size(), 1, *executor);
-    const auto block = cache.get(source, {0, images.size()});
+    const auto backend = lanes_backend().make(
+        {.program = &program, .data_type = type, .tile_size = images.size()}, *executor);
+    std::unique_ptr<BackendBlock> prepared;
+    backend->prepare({0, images.size()}, images.pixels, prepared);
+    const auto* block = static_cast<const PreparedBlock<T>*>(prepared.get());
     HandLanes<T> run(lanes);
     std::copy_n(block->view.rows, run.row().size(), run.row().begin());
     std::copy_n(block->view.packs, run.pack().size(), run.pack().begin());

@@ -24,6 +24,7 @@
 #include "engine/network/promised_accuracy.hpp"
 #include "engine/reference/cosine_sensitivity.hpp"
 #include "engine/reference/reference.hpp"
+#include "engine/simd/instruction_set.hpp"
 #include "io/network/network_json.hpp"
 #include "tests/support/any_network.hpp"
 #include "tests/support/gradient_runs.hpp"

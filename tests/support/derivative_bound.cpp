@@ -26,6 +26,7 @@
 #include "engine/reference/forward.hpp"
 #include "engine/reference/maps.hpp"
 #include "engine/schedule/compute.hpp"
+#include "engine/simd/instruction_set.hpp"
 #include "tests/support/rounding_bound.hpp"
 
 namespace gramtile::test {

@@ -11,6 +11,7 @@
 
 #ifdef GRAMTILE_HAS_DISPATCH
 #include "engine/schedule/compute.hpp"
+#include "engine/simd/instruction_set.hpp"
 #endif
 
 namespace {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/schedule/compute.hpp"
+#include "engine/simd/instruction_set.hpp"
 
 namespace gramtile::test {
 namespace {

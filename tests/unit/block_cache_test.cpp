@@ -11,8 +11,11 @@
 #include <utility>
 #include <vector>
 
+#include "engine/backend/lanes/lanes_backend.hpp"
+#include "engine/backend/lanes/prepared_block.hpp"
 #include "engine/core/array_source.hpp"
 #include "engine/core/errors.hpp"
+#include "engine/parallel/workspace_pool.hpp"
 #include "engine/reference/reference.hpp"
 #include "engine/simd/kernels.hpp"
 #include "tests/support/lane_runs.hpp"
@@ -42,6 +45,27 @@ class CountingSource : public BlockSource {
   ArraySource source_;
 };
 
+/// A cache of the lanes' blocks, with a backend of its own.
+template <class T>
+class LaneCache {
+ public:
+  LaneCache(const Program& program, Index block_size, Index capacity, Executor& executor)
+      : backend_(lanes_backend().make(
+            {.program = &program,
+             .data_type = sizeof(T) == 4 ? DataType::kFloat32 : DataType::kFloat64,
+             .tile_size = block_size},
+            executor)),
+        cache_(*backend_, program.input, capacity) {}
+
+  std::shared_ptr<const PreparedBlock<T>> get(BlockSource& source, Range examples) {
+    return std::static_pointer_cast<const PreparedBlock<T>>(cache_.get(source, examples));
+  }
+
+ private:
+  std::unique_ptr<Backend> backend_;
+  BlockCache cache_;
+};
+
 struct Fixture {
   Program program = test::program_of(kNetwork, kShape);
   LaneProgram lanes = compile_lanes(program, false);
@@ -52,7 +76,7 @@ struct Fixture {
 
 TEST_CASE("a block at hand is not read again; the one used longest ago makes room") {
   Fixture f;
-  BlockCache<float> cache(f.lanes, 10, 2, *f.executor);
+  LaneCache<float> cache(f.program, 10, 2, *f.executor);
   const auto first = cache.get(f.source, {0, 10});
   cache.get(f.source, {10, 20});
   CHECK(f.source.num_reads == 2);
@@ -68,7 +92,7 @@ TEST_CASE("a block at hand is not read again; the one used longest ago makes roo
 TEST_CASE("blocks of different sources and lengths are different blocks") {
   Fixture f;
   CountingSource other(f.images);
-  BlockCache<double> cache(f.lanes, 10, 4, *f.executor);
+  LaneCache<double> cache(f.program, 10, 4, *f.executor);
   const auto block = cache.get(f.source, {0, 10});
   CHECK(cache.get(other, {0, 10}) != block);
   CHECK(cache.get(f.source, {0, 9}) != block);
@@ -78,7 +102,7 @@ TEST_CASE("blocks of different sources and lengths are different blocks") {
 
 TEST_CASE("a block dropped from the cache lives on with its user") {
   Fixture f;
-  BlockCache<double> cache(f.lanes, 10, 1, *f.executor);
+  LaneCache<double> cache(f.program, 10, 1, *f.executor);
   const auto block = cache.get(f.source, {0, 10});
   cache.get(f.source, {10, 20});
   CHECK(block->examples == Range{0, 10});
@@ -86,7 +110,7 @@ TEST_CASE("a block dropped from the cache lives on with its user") {
 
 TEST_CASE("a new block takes the buffers of the unused one used longest ago, on any thread") {
   Fixture f;
-  BlockCache<float> cache(f.lanes, 10, 2, *f.executor);
+  LaneCache<float> cache(f.program, 10, 2, *f.executor);
   const auto used = cache.get(f.source, {0, 10});
   auto given_back = cache.get(f.source, {10, 20});
   const PreparedBlock<float>* const buffers = given_back.get();
@@ -100,7 +124,7 @@ TEST_CASE("a new block takes the buffers of the unused one used longest ago, on 
 
 TEST_CASE("a block beyond the capacity lives while it is used and is the first to go") {
   Fixture f;
-  BlockCache<float> cache(f.lanes, 10, 1, *f.executor);
+  LaneCache<float> cache(f.program, 10, 1, *f.executor);
   const auto used = cache.get(f.source, {0, 10});
   cache.get(f.source, {10, 20});  // beyond: the only one is in use
   cache.get(f.source, {20, 30});
@@ -112,7 +136,7 @@ TEST_CASE("a block in used buffers has the bits of one in fresh ones, whatever i
   Fixture f;
   for (const Range examples : {Range{20, 30}, Range{11, 14}, Range{0, 1}}) {
     CAPTURE(examples.size());
-    BlockCache<float> used(f.lanes, 10, 1, *f.executor), fresh(f.lanes, 10, 1, *f.executor);
+    LaneCache<float> used(f.program, 10, 1, *f.executor), fresh(f.program, 10, 1, *f.executor);
     used.get(f.source, {0, 10});
     const auto a = used.get(f.source, examples), b = fresh.get(f.source, examples);
     REQUIRE(a->view.pack_stride == b->view.pack_stride);
@@ -126,7 +150,7 @@ TEST_CASE("a block in used buffers has the bits of one in fresh ones, whatever i
 
 TEST_CASE("a longer block than the one it replaces gets buffers that suffice") {
   Fixture f;
-  BlockCache<float> cache(f.lanes, 20, 1, *f.executor), fresh(f.lanes, 20, 1, *f.executor);
+  LaneCache<float> cache(f.program, 20, 1, *f.executor), fresh(f.program, 20, 1, *f.executor);
   cache.get(f.source, {0, 1});
   const auto a = cache.get(f.source, {0, 20}), b = fresh.get(f.source, {0, 20});
   REQUIRE(a->packs.size() == b->packs.size());
@@ -137,7 +161,7 @@ TEST_CASE("a block outlives its cache") {
   Fixture f;
   std::shared_ptr<const PreparedBlock<float>> block;
   {
-    BlockCache<float> cache(f.lanes, 10, 1, *f.executor);
+    LaneCache<float> cache(f.program, 10, 1, *f.executor);
     block = cache.get(f.source, {0, 10});
   }
   CHECK(static_cast<double>(block->rows[0]) == doctest::Approx(f.images.pixels[0]));
@@ -147,7 +171,7 @@ TEST_CASE("a block outlives its cache") {
 TEST_CASE("a block keeps its contents for as long as any thread uses it") {
   Fixture f;
   constexpr int kNumThreads = 4, kNumRounds = 200;
-  BlockCache<float> cache(f.lanes, 1, 2, *f.executor);
+  LaneCache<float> cache(f.program, 1, 2, *f.executor);
   std::mutex mutex;  // one thread fetches at a time
   int num_fetched = 0;
   std::atomic<int> num_wrong = 0;
@@ -190,7 +214,7 @@ class FailingSource : public CountingSource {
 TEST_CASE("a block that could not be read is never lent") {
   Fixture f;
   FailingSource source(f.images);
-  BlockCache<float> cache(f.lanes, 10, 1, *f.executor);
+  LaneCache<float> cache(f.program, 10, 1, *f.executor);
   cache.get(source, {0, 10});
   CHECK_THROWS_AS(cache.get(source, {10, 20}), DataError);
   CHECK_THROWS_AS(cache.get(source, {10, 20}), DataError);
@@ -201,7 +225,7 @@ TEST_CASE("a block that could not be read is never lent") {
 TEST_CASE(
     "a prepared block holds the variance of every example, roots and inverses in two layouts") {
   Fixture f;
-  BlockCache<double> cache(f.lanes, 30, 1, *f.executor);
+  LaneCache<double> cache(f.program, 30, 1, *f.executor);
   const auto block = cache.get(f.source, {3, 16});
   const Index lanes = simd::kernels<double>().lanes;
   const Index values = values_per_example(f.lanes.view());

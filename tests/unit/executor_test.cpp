@@ -1,6 +1,6 @@
 // What the tile pipeline relies on, for both executors: order, one fetch and one delivery at a
 // time, a bound on live items, exceptions.
-#include "engine/schedule/executor.hpp"
+#include "engine/parallel/executor.hpp"
 
 #include <doctest/doctest.h>
 

@@ -6,6 +6,7 @@
 
 #ifdef GRAMTILE_HAS_DISPATCH
 #include "engine/schedule/compute.hpp"
+#include "engine/simd/instruction_set.hpp"
 
 namespace gramtile {
 

@@ -8,8 +8,8 @@
 #include <map>
 #include <string>
 
+#include "engine/backend/lanes/tile_derivative.hpp"
 #include "engine/network/presets.hpp"
-#include "engine/schedule/tile_derivative.hpp"
 #include "tests/support/gradient_runs.hpp"
 
 namespace gramtile {

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "engine/schedule/compute.hpp"
+#include "engine/simd/instruction_set.hpp"
 #include "engine/simd/targets.hpp"
 
 #define GRAMTILE_DECLARE_PARTS(instruction_set)                                           \

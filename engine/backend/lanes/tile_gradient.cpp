@@ -3,10 +3,10 @@
 #include <numeric>
 #include <vector>
 
+#include "engine/backend/lanes/tile_derivative.hpp"
 #include "engine/lanes/derivatives.hpp"
 #include "engine/lanes/lane_ranges.hpp"
 #include "engine/lanes/weight_sums.hpp"
-#include "engine/schedule/tile_derivative.hpp"
 #include "engine/simd/kernels.hpp"
 
 namespace gramtile {
@@ -279,13 +279,14 @@ BendSums<T> allocate_bend_sums(const LaneProgram& program, Index tile_size) {
           .columns = AlignedBuffer<T>(as_size(e.columns))};
 }
 
-std::size_t gradient_tile_bytes(const LaneProgram& program, Index tile_size, DataType type) {
-  const SumsExtents e = type == DataType::kFloat32 ? extents_of<float>(program, tile_size)
-                                                   : extents_of<double>(program, tile_size);
-  return as_size(e.rows + e.columns) * size_in_bytes(type) +
-         as_size(2 * tile_size * tile_size) * sizeof(double);
+template <class T>
+std::size_t bend_sums_bytes(const LaneProgram& program, Index tile_size) {
+  const SumsExtents e = extents_of<T>(program, tile_size);
+  return as_size(e.rows + e.columns) * sizeof(T);
 }
 
+template std::size_t bend_sums_bytes<float>(const LaneProgram&, Index);
+template std::size_t bend_sums_bytes<double>(const LaneProgram&, Index);
 template BendSums<float> allocate_bend_sums(const LaneProgram&, Index);
 template BendSums<double> allocate_bend_sums(const LaneProgram&, Index);
 

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "engine/schedule/executor.hpp"
+#include "engine/parallel/executor.hpp"
 
 namespace gramtile {
 namespace {

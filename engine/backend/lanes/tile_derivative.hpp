@@ -9,8 +9,8 @@
 #include <memory>
 #include <span>
 
+#include "engine/backend/lanes/tile_kernel.hpp"
 #include "engine/lanes/reverse_program.hpp"
-#include "engine/schedule/tile_kernel.hpp"
 
 namespace gramtile {
 
@@ -52,8 +52,9 @@ struct BendSums {
 template <class T>
 BendSums<T> allocate_bend_sums(const LaneProgram& program, Index tile_size);
 
-/// Bytes that one tile's gradient holds while it is computed.
-std::size_t gradient_tile_bytes(const LaneProgram& program, Index tile_size, DataType type);
+/// Its size [bytes].
+template <class T>
+std::size_t bend_sums_bytes(const LaneProgram& program, Index tile_size);
 
 /// Adds the tile's contribution to `gradient` [P] and, unless it is empty, writes K to `kernel`.
 template <class T>

@@ -8,7 +8,7 @@
 #include <mutex>
 #include <utility>
 
-#include "engine/schedule/executor.hpp"
+#include "engine/parallel/executor.hpp"
 
 namespace gramtile {
 namespace {

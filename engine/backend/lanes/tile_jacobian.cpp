@@ -2,8 +2,8 @@
 #include <cmath>
 #include <vector>
 
+#include "engine/backend/lanes/tile_derivative.hpp"
 #include "engine/lanes/derivatives.hpp"
-#include "engine/schedule/tile_derivative.hpp"
 #include "engine/simd/kernels.hpp"
 
 namespace gramtile {

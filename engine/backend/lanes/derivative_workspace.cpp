@@ -1,4 +1,4 @@
-#include "engine/schedule/tile_derivative.hpp"
+#include "engine/backend/lanes/tile_derivative.hpp"
 #include "engine/simd/kernels.hpp"
 
 namespace gramtile {

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/backend/backend.hpp"
 #include "engine/core/aligned_buffer.hpp"
 #include "engine/core/index.hpp"
 #include "engine/lanes/lane_program.hpp"
@@ -28,8 +29,7 @@ struct LaneWorkspace {
 
 /// The last pack is filled up with black images; they never reach a result.
 template <class T>
-struct PreparedBlock {
-  Range examples;
+struct PreparedBlock : BackendBlock {
   LaneBlock<T> view;             ///< into the buffers below
   std::vector<double> diagonal;  ///< K(x, x) of every example
   /// s of every example: its pixels are multiplied with 2^s (LaneProgram::scales_images)
@@ -42,6 +42,10 @@ struct PreparedBlock {
 /// Room for a block; `prepare_pack` fills it pack by pack.
 template <class T>
 PreparedBlock<T> allocate_block(const LaneProgram& program, Range examples);
+
+/// The same in the buffers that `block` has, where they suffice.
+template <class T>
+void reuse_block(const LaneProgram& program, Range examples, PreparedBlock<T>& block);
 
 /// Computes the variance stacks of the examples of pack `pack` (kernels<T>().lanes of them) and
 /// stores both layouts. `pixels`: [examples, C, H, W] of the whole block. Different packs can be

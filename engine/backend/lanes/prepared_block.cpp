@@ -1,4 +1,4 @@
-#include "engine/lanes/prepared_block.hpp"
+#include "engine/backend/lanes/prepared_block.hpp"
 
 #include <fmt/format.h>
 
@@ -284,6 +284,26 @@ PreparedBlock<T> allocate_block(const LaneProgram& program, Range examples) {
 }
 
 template <class T>
+void reuse_block(const LaneProgram& program, Range examples, PreparedBlock<T>& block) {
+  const Index num_rows = examples.size(), packs = num_packs<T>(num_rows);
+  const auto suffices = [](const AlignedBuffer<T>& buffer, Index needed) {
+    return buffer.size() > 0 && static_cast<Index>(buffer.size()) >= needed;
+  };
+  if (!suffices(block.packs, packs * block.view.pack_stride) ||
+      !suffices(block.rows, num_rows * block.view.row_stride)) {
+    block = PreparedBlock<T>();  // gives back what it had before it asks for more
+    block = allocate_block<T>(program, examples);
+    return;
+  }
+  block.examples = examples;
+  block.diagonal.assign(as_size(num_rows), 0.0);
+  block.exponents.assign(as_size(num_rows), 0);
+  // Lanes without an example are black images.
+  const Index stride = block.view.pack_stride;
+  std::fill_n(block.packs.data() + (packs - 1) * stride, stride, T(0));
+}
+
+template <class T>
 void prepare_pack(const LaneProgram& program, std::span<const double> pixels, Index pack,
                   LaneWorkspace<double>& workspace, PreparedBlock<T>& block) {
   const simd::VarianceKernels& kernels = simd::variance_kernels();
@@ -312,6 +332,8 @@ template struct PreparedBlock<float>;
 template struct PreparedBlock<double>;
 template PreparedBlock<float> allocate_block(const LaneProgram&, Range);
 template PreparedBlock<double> allocate_block(const LaneProgram&, Range);
+template void reuse_block(const LaneProgram&, Range, PreparedBlock<float>&);
+template void reuse_block(const LaneProgram&, Range, PreparedBlock<double>&);
 template void prepare_pack(const LaneProgram&, std::span<const double>, Index,
                            LaneWorkspace<double>&, PreparedBlock<float>&);
 template void prepare_pack(const LaneProgram&, std::span<const double>, Index,

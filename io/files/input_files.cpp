@@ -1,4 +1,4 @@
-#include "io/data/input_files.hpp"
+#include "io/files/input_files.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-#include "engine/schedule/tile_kernel.hpp"
+#include "engine/backend/lanes/tile_kernel.hpp"
 
 #include <algorithm>
 #include <cmath>

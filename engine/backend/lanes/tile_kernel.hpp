@@ -3,10 +3,10 @@
 
 #include <span>
 
+#include "engine/backend/lanes/prepared_block.hpp"
 #include "engine/core/tile.hpp"
-#include "engine/lanes/prepared_block.hpp"
-#include "engine/schedule/executor.hpp"
-#include "engine/schedule/workspace_pool.hpp"
+#include "engine/parallel/executor.hpp"
+#include "engine/parallel/workspace_pool.hpp"
 
 namespace gramtile {
 
