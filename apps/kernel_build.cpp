@@ -1,21 +1,16 @@
 // kernel-build: the Gram matrices of a network over data sets, to an HDF5 file.
 //
-//   sources → inputs → job → (RunWriter ← compute_tiles) → Kxx, Kxvx, Kxtx, Kv_diag, Kt_diag
+//   arguments → JobRequest → Job (io/job/job.hpp) → Kxx, Kxvx, Kxtx, Kv_diag, Kt_diag
 #include <CLI/CLI.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "apps/common/command.hpp"
-#include "apps/common/dry_run.hpp"
 #include "apps/common/execute.hpp"
-#include "apps/common/inputs.hpp"
-#include "apps/common/job.hpp"
-#include "apps/common/memory.hpp"
 #include "apps/common/options.hpp"
-#include "apps/common/output.hpp"
+#include "apps/common/request.hpp"
 #include "engine/core/errors.hpp"
-#include "io/network/network_json.hpp"
 
 namespace gramtile::apps {
 namespace {
@@ -63,14 +58,14 @@ void add_build_options(CLI::App& app, BuildArguments& arguments) {
 }
 
 // The matrices whose rows are of the set `only`; all of them when it is empty.
-std::vector<MatrixRequest> matrices_of(const std::string& only) {
-  std::vector<MatrixRequest> matrices{{"Kxx", MatrixKind::kSymmetric, "train", ""},
-                                      {"Kxvx", MatrixKind::kCross, "validation", "train"},
-                                      {"Kxtx", MatrixKind::kCross, "test", "train"},
-                                      {"Kv_diag", MatrixKind::kDiagonal, "validation", ""},
-                                      {"Kt_diag", MatrixKind::kDiagonal, "test", ""}};
+std::vector<JobMatrix> matrices_of(const std::string& only) {
+  std::vector<JobMatrix> matrices{{"Kxx", MatrixKind::kSymmetric, "train", ""},
+                                  {"Kxvx", MatrixKind::kCross, "validation", "train"},
+                                  {"Kxtx", MatrixKind::kCross, "test", "train"},
+                                  {"Kv_diag", MatrixKind::kDiagonal, "validation", ""},
+                                  {"Kt_diag", MatrixKind::kDiagonal, "test", ""}};
   if (only.empty()) return matrices;
-  std::erase_if(matrices, [&](const MatrixRequest& matrix) { return matrix.rows != only; });
+  std::erase_if(matrices, [&](const JobMatrix& matrix) { return matrix.rows != only; });
   return matrices;
 }
 
@@ -82,19 +77,16 @@ void check_only(const BuildArguments& arguments) {
               "--only " + arguments.only + ": there are no images --" + arguments.only);
 }
 
-Job make_job(const BuildArguments& arguments, std::string command) {
+JobRequest build_request(const BuildArguments& arguments, std::string command) {
   const ComputeArguments& compute = arguments.compute;
-  const std::vector<SourceArgument> sources{
+  JobRequest request = job_request(compute, std::move(command));
+  request.sets = {
       {"train", compute.train, DatasetRole::kTrain, compute.train_labels},
       {"validation", arguments.validation, DatasetRole::kValidation, arguments.validation_labels},
       {"test", compute.test, DatasetRole::kTest, compute.test_labels}};
-  Inputs inputs =
-      open_inputs(load_network(compute.network), compute.network, sources, input_options(compute));
-  JobRequest request;
   request.matrices = matrices_of(arguments.only);
   request.layout = arguments.layout;
-  request.command = std::move(command);
-  return plan_job(std::move(inputs), request, compute);
+  return request;
 }
 
 int run(int argc, char** argv) {
@@ -106,18 +98,8 @@ int run(int argc, char** argv) {
   if (!parse(app, argc, argv)) return 0;
 
   check_only(arguments);
-  settle_output(arguments.compute);
-  Job job = make_job(arguments, stored_command(argc, argv));
-  refuse_inputs_as_outputs(arguments.compute.out, job.inputs.files);
-  refuse_inputs_as_outputs(arguments.compute.out, std::vector{arguments.compute.network});
-  check_memory(job, arguments.compute);
-  if (arguments.compute.dry_run) {
-    print_plan(job, arguments.compute);
-    return 0;
-  }
-  if (!arguments.compute.quiet) print_sets(job.inputs);
-  read_inputs(job);
-  return execute(job, arguments.compute, command_line(argc, argv, "--resume", "--overwrite"));
+  return execute(build_request(arguments, stored_command(argc, argv)), arguments.compute,
+                 command_line(argc, argv, "--resume", "--overwrite"));
 }
 
 }  // namespace

@@ -8,14 +8,14 @@
 #include <vector>
 
 #include "apps/common/command.hpp"
-#include "apps/common/execute.hpp"
 #include "apps/common/machine.hpp"
 #include "apps/common/options.hpp"
-#include "apps/common/output.hpp"
 #include "apps/common/progress.hpp"
+#include "apps/common/request.hpp"
 #include "apps/common/signals.hpp"
 #include "apps/common/streams.hpp"
 #include "engine/core/errors.hpp"
+#include "io/job/output_names.hpp"
 #include "io/run/run_file.hpp"
 
 namespace gramtile::apps {
@@ -46,7 +46,7 @@ int run(int argc, char** argv) {
   options.mode = start_mode(arguments);
   options.no_lock = arguments.no_lock;
   options.mixed_instruction_sets = arguments.mixed_instruction_sets;
-  options.notice = notice(arguments);
+  options.notice = notice(arguments.quiet);
   options.stop = signals.token();
   std::optional<Progress> progress;  // knows the number of pairs from the first report on
   Index done_before = 0;

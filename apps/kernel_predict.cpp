@@ -11,13 +11,12 @@
 #include <vector>
 
 #include "apps/common/command.hpp"
-#include "apps/common/execute.hpp"
-#include "apps/common/job.hpp"
-#include "apps/common/output.hpp"
 #include "apps/common/predict.hpp"
+#include "apps/common/request.hpp"
 #include "apps/common/streams.hpp"
 #include "engine/core/errors.hpp"
 #include "engine/core/version.hpp"
+#include "io/job/output_names.hpp"
 #include "io/solve/solve_files.hpp"
 
 namespace gramtile::apps {
@@ -134,7 +133,7 @@ int run(int argc, char** argv) {
   check_solver_options(arguments);
   settle_output(arguments.compute);
   const KernelFile kernels(arguments.kernels);
-  const PredictTargets targets = read_targets(arguments, kernels, notice(arguments.compute));
+  const PredictTargets targets = read_targets(arguments, kernels, notice(arguments.compute.quiet));
   check_outputs(arguments, targets.files);
   const SolveSize size = solve_size(arguments, kernels, targets);
   const SolvePlan plan = plan_solve(size, arguments.compute.memory_bytes, false);

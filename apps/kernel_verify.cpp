@@ -8,11 +8,10 @@
 #include <vector>
 
 #include "apps/common/command.hpp"
-#include "apps/common/execute.hpp"
 #include "apps/common/exit_codes.hpp"
-#include "apps/common/inputs.hpp"
 #include "apps/common/options.hpp"
 #include "apps/common/progress.hpp"
+#include "apps/common/request.hpp"
 #include "apps/common/streams.hpp"
 #include "apps/common/verify.hpp"
 #include "engine/core/errors.hpp"
@@ -50,14 +49,13 @@ void add_verify_options(CLI::App& app, VerifyArguments& arguments) {
 
 // The data that was given has to be the data of the file.
 Inputs open_file_inputs(const VerifyArguments& arguments, const RunSpec& spec) {
-  const std::vector<SourceArgument> sources{
-      {"train", arguments.train, DatasetRole::kTrain},
-      {"validation", arguments.validation, DatasetRole::kValidation},
-      {"test", arguments.test, DatasetRole::kTest}};
-  Inputs inputs = open_inputs(read_network(spec.network, arguments.file), arguments.file, sources,
+  const std::vector<JobSet> sets{{"train", arguments.train, DatasetRole::kTrain},
+                                 {"validation", arguments.validation, DatasetRole::kValidation},
+                                 {"test", arguments.test, DatasetRole::kTest}};
+  Inputs inputs = open_inputs(read_network(spec.network, arguments.file), arguments.file, sets,
                               {.unpack_bytes = std::uint64_t{64} << 20,
                                .channels_last = arguments.channels_last,
-                               .quiet = arguments.quiet});
+                               .notice = notice(arguments.quiet)});
   for (const InputSet& given : inputs.sets) {
     const auto stored = std::find_if(spec.sets.begin(), spec.sets.end(),
                                      [&](const ExampleSet& set) { return set.name == given.name; });

@@ -4,11 +4,15 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <string>
+#include <string_view>
 #include <system_error>
+#include <vector>
 
 #include "apps/common/exit_codes.hpp"
 #include "apps/common/streams.hpp"
@@ -147,6 +151,29 @@ std::string command_line(int argc, char** argv, std::string_view with, std::stri
   }
   if (!found) text.append(" ").append(with);
   return text;
+}
+
+std::string stored_command(int argc, char** argv) {
+  constexpr std::array<std::string_view, 5> kWithValue{"--out", "--threads", "--memory", "--shard",
+                                                       "--work"};
+  constexpr std::array<std::string_view, 5> kFlags{"--resume", "--overwrite", "--quiet",
+                                                   "--no-lock", "--mixed-instruction-sets"};
+  const auto is_one_of = [](const auto& names, std::string_view argument) {
+    return std::find(names.begin(), names.end(), argument.substr(0, argument.find('='))) !=
+           names.end();
+  };
+  std::string name = std::filesystem::path(argv[0]).filename();
+  std::vector<char*> kept{name.data()};
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (is_one_of(kFlags, argument)) continue;
+    if (!is_one_of(kWithValue, argument)) {
+      kept.push_back(argv[i]);
+    } else if (argument.find('=') == argument.npos) {
+      ++i;  // its value
+    }
+  }
+  return command_line(static_cast<int>(kept.size()), kept.data());
 }
 
 }  // namespace gramtile::apps

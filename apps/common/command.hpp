@@ -31,4 +31,7 @@ int run_command(std::string_view name, int argc, char** argv, int (*body)(int, c
 std::string command_line(int argc, char** argv, std::string_view with = {},
                          std::string_view without = {});
 
+/// The command without what cannot change a byte of the result, as RunSpec::command has it.
+std::string stored_command(int argc, char** argv);
+
 }  // namespace gramtile::apps

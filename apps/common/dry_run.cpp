@@ -9,12 +9,12 @@
 #include <stop_token>
 #include <thread>
 
-#include "apps/common/execute.hpp"
+#include "apps/common/describe.hpp"
 #include "apps/common/machine.hpp"
 #include "apps/common/streams.hpp"
 #include "apps/common/units.hpp"
 #include "engine/core/errors.hpp"
-#include "io/run/tile_map.hpp"
+#include "io/run/run_file.hpp"
 
 namespace gramtile::apps {
 namespace {
@@ -65,11 +65,12 @@ void print_line(const char* name, const std::string& value) {
 }  // namespace
 
 double measure_rate(const Job& job) {
-  check_threads(job.options.num_threads);
-  const TilePlan corner = corner_of(job.spec.plan);
+  const JobPlan& plan = job.plan();
+  check_threads(plan.options.num_threads);
+  const TilePlan corner = corner_of(plan.spec.plan);
   OnesUpstream upstream;
   DiscardingSink sink;
-  ComputeRequest request = job.compute_request();
+  ComputeRequest request = plan.compute_request();
   request.plan = &corner;
   request.upstream = &upstream;
   for (const Tile& tile : corner.tiles) request.tiles.push_back(tile.index);
@@ -79,47 +80,49 @@ double measure_rate(const Job& job) {
   const auto elapsed = [&] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
-  compute_tiles(request, job.options, sink, stop.get_token(), [&](const Tile& tile) {
+  compute_tiles(request, plan.options, sink, stop.get_token(), [&](const Tile& tile) {
     pairs += corner.num_pairs(tile);
     if (elapsed() > kCalibrationSeconds) stop.request_stop();
   });
   return static_cast<double>(pairs) / std::max(elapsed(), 1e-9);
 }
 
-void print_plan(const Job& job, const ComputeArguments& arguments) {
-  const TilePlan& plan = job.spec.plan;
-  const Program& program = job.inputs.program;
-  const Range tiles = tiles_of(plan, arguments.shard);
-  const Index pairs = num_pairs(plan, tiles);
-  ComputeRequest request = job.compute_request();
+void print_plan(const Job& job) {
+  const JobRequest& asked = job.request();
+  const JobPlan& own = job.plan();
+  const TilePlan& plan = own.spec.plan;
+  const Program& program = own.inputs.program;
+  const Range tiles = job.tiles();
+  const Index pairs = job.num_pairs();
+  ComputeRequest request = own.compute_request();
   for (Index t = tiles.start; t < tiles.stop; ++t) request.tiles.push_back(t);
-  const MemoryPlan memory = plan_memory(request, job.options);
+  const MemoryPlan memory = plan_memory(request, own.options);
   const double rate = measure_rate(job);
 
-  print_line("network", fmt::format("{}: {} operations, {} parameters", arguments.network,
+  print_line("network", fmt::format("{}: {} operations, {} parameters", asked.network_name,
                                     program.ops.size(), program.parameters.size()));
-  for (const InputSet& set : job.inputs.sets) print_line(set.name.c_str(), describe_set(set));
+  for (const InputSet& set : own.inputs.sets) print_line(set.name.c_str(), describe_set(set));
   print_line("matrices",
-             fmt::format("{} in {}", describe_matrices(plan), name_of(job.spec.data_type)));
+             fmt::format("{} in {}", describe_matrices(plan), name_of(own.spec.data_type)));
   print_line(
       "tiles",
       fmt::format("{} of {}×{}{}", format_count(tiles.size()), plan.tile_size, plan.tile_size,
-                  arguments.shard ? fmt::format(", share {}/{} of {}", arguments.shard->index,
-                                                arguments.shard->count,
-                                                format_count(static_cast<Index>(plan.tiles.size())))
-                                  : ""));
+                  asked.shard
+                      ? fmt::format(", share {}/{} of {}", asked.shard->index, asked.shard->count,
+                                    format_count(static_cast<Index>(plan.tiles.size())))
+                      : ""));
   print_line("pairs", format_count(pairs));
-  print_line("disk", fmt::format("{} for {} ({} free)",
-                                 format_bytes(output_bytes(job.spec, arguments.shard)),
-                                 arguments.out, free_space(arguments.out)));
+  print_line("disk",
+             fmt::format("{} for {} ({} free)", format_bytes(output_bytes(own.spec, asked.shard)),
+                         asked.out, free_space(asked.out)));
   print_line("memory",
              fmt::format("{} of {}: {} tiles of {} at a time, {} blocks of {}",
-                         format_bytes(memory.total_bytes), format_bytes(arguments.memory_bytes),
+                         format_bytes(memory.total_bytes), format_bytes(asked.memory_bytes),
                          memory.num_live_tiles, format_bytes(memory.tile_bytes), memory.num_blocks,
                          format_bytes(memory.block_bytes)));
   print_line("speed",
              fmt::format("{} pairs/s with {} on {} threads", format_count(static_cast<Index>(rate)),
-                         job.spec.instruction_set, num_threads(job.options)));
+                         own.spec.instruction_set, num_threads(own.options)));
   print_line("time", fmt::format("about {}", format_seconds(static_cast<double>(pairs) / rate)));
 }
 

@@ -9,6 +9,8 @@
 #include "apps/common/machine.hpp"
 #include "apps/common/units.hpp"
 #include "engine/core/errors.hpp"
+#include "io/job/job_request.hpp"
+#include "io/job/output_names.hpp"
 
 namespace gramtile::apps {
 namespace {
@@ -108,6 +110,10 @@ void add_compute_options(CLI::App& app, ComputeArguments& arguments) {
 StartMode start_mode(const ComputeArguments& arguments) {
   if (arguments.resume) return StartMode::kResume;
   return arguments.overwrite ? StartMode::kOverwrite : StartMode::kCreate;
+}
+
+void settle_output(ComputeArguments& arguments) {
+  arguments.out = gramtile::settle_output(arguments.out, start_mode(arguments));
 }
 
 Shard parse_shard(const std::string& text) {

@@ -62,8 +62,8 @@ StartMode start_mode(const ComputeArguments& arguments);
 /// "0/4" as a shard. Throws Error(kUsage) unless 0 ≤ index < count ≤ 1,000,000.
 Shard parse_shard(const std::string& text);
 
-/// Largest tile that --tile accepts: beyond it a single tile of the jacobian no longer fits
-/// anywhere.
-inline constexpr Index kMaxTileSize = 8192;
+/// Puts the target of --out in its place, as io/job/output_names.hpp has it; for commands that are
+/// no job.
+void settle_output(ComputeArguments& arguments);
 
 }  // namespace gramtile::apps

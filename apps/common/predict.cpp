@@ -7,10 +7,10 @@
 #include <memory>
 
 #include "apps/common/command.hpp"
-#include "apps/common/execute.hpp"
 #include "apps/common/factor_search.hpp"
 #include "apps/common/machine.hpp"
 #include "apps/common/progress.hpp"
+#include "apps/common/request.hpp"
 #include "apps/common/signals.hpp"
 #include "apps/common/streams.hpp"
 #include "apps/common/units.hpp"
@@ -228,7 +228,7 @@ SolveFileOptions file_options(const PredictArguments& arguments, const KernelFil
   options.mode = start_mode(arguments.compute);
   options.work_folder = arguments.work;
   options.no_lock = arguments.compute.no_lock;
-  options.notice = notice(arguments.compute);
+  options.notice = notice(arguments.compute.quiet);
   options.before_commit = [&kernels] { kernels.input().check_unchanged(); };
   return options;
 }

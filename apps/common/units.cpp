@@ -65,14 +65,6 @@ std::size_t parse_bytes(std::string_view text) {
   return static_cast<std::size_t>(bytes);
 }
 
-std::string format_bytes(std::uint64_t bytes) {
-  constexpr std::array kNames{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-  auto value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  for (; value >= kKibi && unit + 1 < kNames.size(); ++unit) value /= kKibi;
-  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kNames[unit]);
-}
-
 std::string format_seconds(double seconds) {
   constexpr double kMinute = 60, kHour = 3600, kDay = 86400;
   if (!std::isfinite(seconds) || seconds > 1e6 * kDay) return "very long";
@@ -82,13 +74,6 @@ std::string format_seconds(double seconds) {
   if (seconds < kHour) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
   if (seconds < kDay) return fmt::format("{} h {:02} min", whole / 3600, whole % 3600 / 60);
   return fmt::format("{} d {} h", whole / 86400, whole % 86400 / 3600);
-}
-
-std::string format_count(std::int64_t count) {
-  std::string digits = std::to_string(count);
-  const std::size_t first = count < 0 ? 1 : 0;
-  for (std::size_t at = digits.size(); at > first + 3;) digits.insert(at -= 3, 1, ',');
-  return digits;
 }
 
 }  // namespace gramtile::apps

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "apps/common/inputs.hpp"
 #include "engine/core/tile.hpp"
+#include "io/job/inputs.hpp"
 #include "io/run/read_run.hpp"
 
 namespace gramtile::apps {

@@ -73,6 +73,12 @@ class RunReader {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Reads a matrix of the caller once, in row blocks: refuses entries that are not finite with a
+/// DataError naming `name`, and gives the hash that a file of the same numbers has
+/// (MatrixUpstream::check_and_hash).
+std::string check_and_hash(UpstreamSource& matrix, Index num_rows, Index num_columns,
+                           const std::string& name);
+
 /// ∂L/∂K from a matrix of numbers in an HDF5, .npy or .npz file, read tile by tile.
 class MatrixUpstream final : public UpstreamSource {
  public:

@@ -27,21 +27,27 @@ std::unique_ptr<NumberMatrix> open_fitting(const std::string& path, const std::s
                               matrix->num_columns(), extent(rows), extent(columns)));
 }
 
-/// Reads a part and refuses values that are not finite.
-void read_finite(NumberMatrix& matrix, Range rows, Range columns, std::span<double> values) {
-  matrix.read(rows, columns, values);
+void refuse_not_finite(const std::string& name, Range rows, Range columns,
+                       std::span<const double> values) {
   const auto bad = std::ranges::find_if(values, [](double v) { return !std::isfinite(v); });
   if (bad == values.end()) return;
   const Index at = bad - values.begin();
-  throw DataError(matrix.name(), fmt::format("entry [{}, {}] is {}; every entry must be finite",
-                                             rows.start + at / columns.size(),
-                                             columns.start + at % columns.size(), *bad));
+  throw DataError(name, fmt::format("entry [{}, {}] is {}; every entry must be finite",
+                                    rows.start + at / columns.size(),
+                                    columns.start + at % columns.size(), *bad));
 }
 
-/// Reads a matrix once, in row blocks of about 8 MiB: checks every entry and hashes it.
-void check_and_add(NumberMatrix& matrix, ContentHasher& hasher) {
+/// Reads a part and refuses values that are not finite.
+void read_finite(NumberMatrix& matrix, Range rows, Range columns, std::span<double> values) {
+  matrix.read(rows, columns, values);
+  refuse_not_finite(matrix.name(), rows, columns, values);
+}
+
+/// Reads a matrix once by `read(rows, columns, values)`, in row blocks of about 8 MiB, and hashes
+/// its shape and entries.
+template <class Read>
+void hash_rows(Index rows, Index columns, const Read& read, ContentHasher& hasher) {
   constexpr Index kBlockValues = 1 << 20;
-  const Index rows = matrix.num_rows(), columns = matrix.num_columns();
   const Index step = std::max<Index>(1, kBlockValues / std::max<Index>(1, columns));
   const std::array shape{rows, columns};
   hasher.add(std::as_bytes(std::span(shape)));
@@ -49,12 +55,35 @@ void check_and_add(NumberMatrix& matrix, ContentHasher& hasher) {
   for (Index start = 0; start < rows; start += step) {
     const Range range{start, std::min(start + step, rows)};
     values.resize(static_cast<std::size_t>(range.size() * columns));
-    read_finite(matrix, range, {0, columns}, values);
+    read(range, Range{0, columns}, std::span(values));
     hasher.add(std::as_bytes(std::span(values)));
   }
 }
 
+/// Checks every entry of a matrix and hashes it.
+void check_and_add(NumberMatrix& matrix, ContentHasher& hasher) {
+  hash_rows(
+      matrix.num_rows(), matrix.num_columns(),
+      [&](Range rows, Range columns, std::span<double> values) {
+        read_finite(matrix, rows, columns, values);
+      },
+      hasher);
+}
+
 }  // namespace
+
+std::string check_and_hash(UpstreamSource& matrix, Index num_rows, Index num_columns,
+                           const std::string& name) {
+  ContentHasher hasher;
+  hash_rows(
+      num_rows, num_columns,
+      [&](Range rows, Range columns, std::span<double> values) {
+        matrix.read(rows, columns, values);
+        refuse_not_finite(name, rows, columns, values);
+      },
+      hasher);
+  return hasher.digest();
+}
 
 MatrixUpstream::MatrixUpstream(const std::string& file, const std::string& dataset, Index num_rows,
                                Index num_columns)

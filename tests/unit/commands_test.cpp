@@ -8,11 +8,10 @@
 
 #include "apps/common/command.hpp"
 #include "apps/common/exit_codes.hpp"
-#include "apps/common/job.hpp"
-#include "apps/common/memory.hpp"
 #include "apps/common/options.hpp"
 #include "apps/common/progress.hpp"
 #include "apps/common/units.hpp"
+#include "io/job/memory_budget.hpp"
 
 namespace gramtile::apps {
 namespace {

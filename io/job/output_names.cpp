@@ -1,4 +1,4 @@
-#include "apps/common/output.hpp"
+#include "io/job/output_names.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -12,7 +12,7 @@
 
 #include "engine/core/errors.hpp"
 
-namespace gramtile::apps {
+namespace gramtile {
 namespace {
 
 namespace fs = std::filesystem;
@@ -64,17 +64,16 @@ void check_replaceable(const std::string& out, const struct stat& status) {
     refuse(out, "exists and is protected, so that it cannot be replaced; choose another --out");
 }
 
-void check_existing(const ComputeArguments& arguments) {
-  const std::string& out = arguments.out;
+void check_existing(const std::string& out, StartMode mode) {
   struct stat status {};
   if (::stat(out.c_str(), &status) != 0) return;
   if (!S_ISREG(status.st_mode))
     refuse(out, S_ISDIR(status.st_mode)
                     ? "is a folder; name a file, for example in it"
                     : "is a pipe or a device and no regular file; choose another --out");
-  if (!arguments.overwrite && !arguments.resume)
+  if (mode == StartMode::kCreate)
     refuse(out, "exists; name another output, or replace it with --overwrite");
-  if (arguments.overwrite) check_replaceable(out, status);
+  if (mode == StartMode::kOverwrite) check_replaceable(out, status);
 }
 
 std::array<std::string, 6> names_of(const std::string& out) {
@@ -93,13 +92,13 @@ std::array<std::string, 6> names_of(const std::string& out) {
 
 }  // namespace
 
-void settle_output(ComputeArguments& arguments) {
-  std::string& out = arguments.out;
+std::string settle_output(const std::string& out, StartMode mode) {
   if (out.empty()) throw Error(ErrorKind::kUsage, "--out is empty; name the file to write");
-  out = target_of(out);
-  check_existing(arguments);
-  if (fs::path(out).filename().empty()) refuse(out, "is a folder; name a file in it");
-  check_folder(out);
+  std::string target = target_of(out);
+  check_existing(target, mode);
+  if (fs::path(target).filename().empty()) refuse(target, "is a folder; name a file in it");
+  check_folder(target);
+  return target;
 }
 
 void refuse_inputs_as_outputs(const std::string& out, std::span<const InputFile> inputs) {
@@ -119,4 +118,4 @@ void refuse_inputs_as_outputs(const std::string& out, std::span<const std::strin
   }
 }
 
-}  // namespace gramtile::apps
+}  // namespace gramtile

@@ -8,7 +8,7 @@
 
 #include "engine/core/ports.hpp"
 
-namespace gramtile::apps {
+namespace gramtile {
 
 class CheckedSource final : public BlockSource {
  public:
@@ -26,4 +26,4 @@ class CheckedSource final : public BlockSource {
   std::vector<std::uint64_t> hashes_;  ///< [num_examples]; 0: not read yet
 };
 
-}  // namespace gramtile::apps
+}  // namespace gramtile

@@ -1,8 +1,8 @@
-#include "apps/common/memory.hpp"
+#include "io/job/memory_budget.hpp"
 
 #include <algorithm>
 
-namespace gramtile::apps {
+namespace gramtile {
 namespace {
 
 constexpr std::size_t kMebi = std::size_t{1} << 20;
@@ -29,4 +29,4 @@ std::size_t least_memory(const std::function<bool(std::size_t engine_bytes)>& fi
   return enough * kMebi;
 }
 
-}  // namespace gramtile::apps
+}  // namespace gramtile

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <functional>
 
-namespace gramtile::apps {
+namespace gramtile {
 
 struct MemoryBudget {
   std::size_t engine_bytes = 0;    ///< ComputeOptions::memory_bytes
@@ -23,4 +23,4 @@ MemoryBudget share_memory(std::size_t memory_bytes);
 /// nearest MiB above. At most 2⁶⁰ bytes.
 std::size_t least_memory(const std::function<bool(std::size_t engine_bytes)>& fits);
 
-}  // namespace gramtile::apps
+}  // namespace gramtile

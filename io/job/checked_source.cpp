@@ -1,4 +1,4 @@
-#include "apps/common/checked_source.hpp"
+#include "io/job/checked_source.hpp"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include "engine/core/errors.hpp"
 #include "io/run/content_hash.hpp"
 
-namespace gramtile::apps {
+namespace gramtile {
 
 CheckedSource::CheckedSource(BlockSource& data, std::string description)
     : data_(data),
@@ -33,4 +33,4 @@ void CheckedSource::read(Range examples, std::span<double> pixels) {
   }
 }
 
-}  // namespace gramtile::apps
+}  // namespace gramtile

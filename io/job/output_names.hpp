@@ -4,16 +4,16 @@
 #include <span>
 #include <string>
 
-#include "apps/common/options.hpp"
 #include "io/files/input_files.hpp"
+#include "io/run/run_file.hpp"
 
-namespace gramtile::apps {
+namespace gramtile {
 
-/// Puts the target of --out in its place when it is a link, so that the files of the run stand
-/// beside the target. Throws Error(kUsage) when it is empty, Error(kCannotCreate) when it is no
-/// regular file, when it exists and may be neither replaced nor continued, and when its folder is
-/// not there or cannot be written. RunWriter looks again, and closer.
-void settle_output(ComputeArguments& arguments);
+/// `out`, or its target when it is a link, so that the files of the run stand beside the target.
+/// Throws Error(kUsage) when it is empty, Error(kCannotCreate) when it is no regular file, when it
+/// exists and may be neither replaced nor continued, and when its folder is not there or cannot be
+/// written. RunWriter looks again, and closer.
+std::string settle_output(const std::string& out, StartMode mode);
 
 /// Throws Error(kUsage) when an input bears one of the names that the run makes, replaces or
 /// removes: OUT, OUT.partial, OUT.journal, both with .new, OUT.lock.
@@ -22,4 +22,4 @@ void refuse_inputs_as_outputs(const std::string& out, std::span<const InputFile>
 /// The same for inputs by their paths; what does not exist is passed over.
 void refuse_inputs_as_outputs(const std::string& out, std::span<const std::string> inputs);
 
-}  // namespace gramtile::apps
+}  // namespace gramtile
