@@ -38,6 +38,10 @@ void subtract_product_transposed(ConstMatrix a, ConstMatrix b, Matrix c);
 void subtract_product(ConstMatrix a, ConstMatrix b, Matrix c);
 /// C ← C − Aᵀ·B.
 void subtract_transposed_product(ConstMatrix a, ConstMatrix b, Matrix c);
+/// C ← C + A·B.
+void add_product(ConstMatrix a, ConstMatrix b, Matrix c);
+/// C ← C + Aᵀ·B.
+void add_transposed_product(ConstMatrix a, ConstMatrix b, Matrix c);
 
 /// A = L·Lᵀ; L takes the place of A's lower triangle, the upper one is left alone. Returns −1, or
 /// the first index whose pivot is not positive; the pivot is then on the diagonal there.

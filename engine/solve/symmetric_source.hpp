@@ -17,6 +17,12 @@ class SymmetricSource {
   /// of a part that the diagonal crosses those below it may be anything. May be called from several
   /// threads at once.
   virtual void read(Range rows, Range columns, std::span<double> values) const = 0;
+  /// Row `row` of the whole matrix, [N]. Here: what is below the diagonal is read from above it.
+  virtual void read_row(Index row, std::span<double> values) const {
+    const auto before = static_cast<std::size_t>(row);
+    if (row > 0) read({0, row}, {row, row + 1}, values.first(before));
+    read({row, row + 1}, {row, size()}, values.subspan(before));
+  }
 };
 
 /// An array [N, N], row-major, that lives as long.

@@ -19,6 +19,11 @@ class FileKernel final : public SymmetricSource {
   void read(Range rows, Range columns, std::span<double> values) const override {
     reader_.read_entries(matrix_, rows, columns, values);
   }
+  /// From the mirror image below the diagonal too: a column of chunks would be read for one of
+  /// numbers.
+  void read_row(Index row, std::span<double> values) const override {
+    reader_.read_entries(matrix_, {row, row + 1}, {0, size()}, values);
+  }
 
  private:
   const RunReader& reader_;
