@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "apps/common/command.hpp"
+#include "apps/common/iteration_plan.hpp"
 #include "apps/common/predict.hpp"
 #include "apps/common/request.hpp"
 #include "apps/common/streams.hpp"
@@ -27,6 +28,7 @@ constexpr std::string_view kExamples =
     "  kernel-predict --kernels K.h5 --labels mnist/#0:8000 --jitter auto --out P.h5\n"
     "  kernel-predict --kernels K.h5 --targets y.npy --test-targets yt.npy --jitter 1e-3\n"
     "               --out P.h5\n"
+    "  kernel-predict --kernels K.h5 --solver cg --jitter-relative 1e-3 --out P.h5\n"
     "  kernel-predict --kernels K.h5 --out P.h5 --memory 4GiB --work /scratch --dry-run\n";
 
 void add_answer_options(CLI::App& app, PredictArguments& arguments) {
@@ -57,7 +59,13 @@ void add_solver_options(CLI::App& app, PredictArguments& arguments) {
   app.add_option("--jitter-relative", arguments.jitter_relative, "the same, of the mean diagonal")
       ->excludes(jitter)
       ->option_text("R");
-  app.add_option("--solver", arguments.solver, "auto or cholesky")->type_name("SOLVER");
+  app.add_option("--solver", arguments.solver,
+                 "cholesky (and auto), or cg: conjugate gradients, for N\nwhere N³ is too much; "
+                 "coefficients and means alone")
+      ->type_name("SOLVER");
+  app.add_option("--tolerance", arguments.tolerance,
+                 "with --solver cg: of every output's residual (default 1e-8)")
+      ->option_text("R");
   app.add_option("--work", arguments.work,
                  "folder of OUT.work, where memory does not do (default: --out's)")
       ->type_name("DIR");
@@ -83,13 +91,25 @@ void refuse_jitter(const std::string& text) {
               "--jitter: '" + text + "' is neither a number of 0 or more nor auto");
 }
 
-void check_solver_options(const PredictArguments& arguments) {
-  if (arguments.solver == "cg")
+void check_iteration_options(const CLI::App& app, const PredictArguments& arguments) {
+  const auto refuse = [](const std::string& problem) { throw Error(ErrorKind::kUsage, problem); };
+  const bool given = app.get_option("--tolerance")->count() > 0;
+  if (given && !arguments.iterates()) refuse("--tolerance needs --solver cg");
+  if (!(arguments.tolerance > 0 && arguments.tolerance < 1))
+    refuse("--tolerance: a number between 0 and 1 is needed");
+  if (!arguments.iterates()) return;
+  if (arguments.jitter == "auto")
+    refuse(
+        "--jitter auto is the least jitter with which there is a factor, and --solver cg makes "
+        "none; give a number, or --jitter-relative");
+  if (!arguments.work.empty()) refuse("--work: --solver cg keeps nothing on disk");
+}
+
+void check_solver_options(const CLI::App& app, const PredictArguments& arguments) {
+  if (arguments.solver != "auto" && arguments.solver != "cholesky" && !arguments.iterates())
     throw Error(ErrorKind::kUsage,
-                "--solver cg: conjugate gradients are not there yet; cholesky works on disk too");
-  if (arguments.solver != "auto" && arguments.solver != "cholesky")
-    throw Error(ErrorKind::kUsage,
-                "--solver: '" + arguments.solver + "' is neither auto nor cholesky");
+                "--solver: '" + arguments.solver + "' is neither auto nor cholesky nor cg");
+  check_iteration_options(app, arguments);
   if (arguments.jitter_relative &&
       !(*arguments.jitter_relative >= 0 && std::isfinite(*arguments.jitter_relative)))
     throw Error(ErrorKind::kUsage, "--jitter-relative: a number of 0 or more is needed");
@@ -120,6 +140,15 @@ void check_outputs(const PredictArguments& arguments, std::vector<std::string> i
   }
 }
 
+/// Throws Error(kUsage) where memory does not do.
+std::string describe_run(const PredictArguments& arguments, const SolveSize& size) {
+  const std::size_t memory_bytes = arguments.compute.memory_bytes;
+  if (arguments.iterates())
+    return describe_iteration(plan_iteration(size, memory_bytes), size, memory_bytes,
+                              arguments.tolerance);
+  return describe_plan(plan_solve(size, memory_bytes, false), size, memory_bytes);
+}
+
 int run(int argc, char** argv) {
   CLI::App app(
       "Gaussian process regression and classification with the kernels of a file: predictions,\n"
@@ -130,15 +159,15 @@ int run(int argc, char** argv) {
   add_predict_options(app, arguments);
   if (!parse(app, argc, argv)) return 0;
 
-  check_solver_options(arguments);
+  check_solver_options(app, arguments);
   settle_output(arguments.compute);
   const KernelFile kernels(arguments.kernels);
   const PredictTargets targets = read_targets(arguments, kernels, notice(arguments.compute.quiet));
   check_outputs(arguments, targets.files);
   const SolveSize size = solve_size(arguments, kernels, targets);
-  const SolvePlan plan = plan_solve(size, arguments.compute.memory_bytes, false);
+  const std::string plan = describe_run(arguments, size);
   if (arguments.compute.dry_run) {
-    print(stdout, describe_plan(plan, size, arguments.compute.memory_bytes));
+    print(stdout, plan);
     return 0;
   }
   return predict(arguments, kernels, targets, stored_command(argc, argv),

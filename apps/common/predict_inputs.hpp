@@ -19,9 +19,12 @@ struct PredictArguments {
   std::string targets, validation_targets, test_targets;  ///< FILE[:/DATASET], or empty
   std::string jitter;                     ///< as it was written: "", a number or "auto"
   std::optional<double> jitter_relative;  ///< of the mean diagonal
-  std::string solver = "auto";
-  std::string work;          ///< folder of OUT.work
+  std::string solver = "auto";            ///< auto: cholesky, which gives everything that there is
+  double tolerance = 1e-8;                ///< of conjugate gradients
+  std::string work;                       ///< folder of OUT.work
   ComputeArguments compute;  ///< --out and what goes with it, --memory, --threads, --dry-run
+
+  bool iterates() const { return solver == "cg"; }
 };
 
 /// What is known of a set that is predicted; empty where nothing is.

@@ -58,17 +58,24 @@ void count_panels(SolvePlan& plan) {
 
 }  // namespace
 
+std::size_t fixed_bytes(const SolveSize& size) {
+  return process_bytes({size.num_training, kFactorEdge}, size.num_threads) + vector_bytes(size);
+}
+
+void refuse_memory(const SolveSize& size, std::size_t memory_bytes, std::size_t least) {
+  throw Error(ErrorKind::kUsage,
+              fmt::format("--memory {} is too little for {} training images; at least {} are "
+                          "needed (--memory {}MiB)",
+                          format_bytes(memory_bytes), format_count(size.num_training),
+                          format_bytes(least), (least + kMebi - 1) / kMebi));
+}
+
 SolvePlan plan_solve(const SolveSize& size, std::size_t memory_bytes, bool on_disk) {
   SolvePlan plan;
   plan.grid = {size.num_training, kFactorEdge};
-  const std::size_t fixed = process_bytes(plan.grid, size.num_threads) + vector_bytes(size);
+  const std::size_t fixed = fixed_bytes(size);
   const std::size_t least = fixed + least_working_bytes(plan.grid);
-  if (memory_bytes < least)
-    throw Error(ErrorKind::kUsage,
-                fmt::format("--memory {} is too little for {} training images; at least {} are "
-                            "needed (--memory {}MiB)",
-                            format_bytes(memory_bytes), format_count(size.num_training),
-                            format_bytes(least), (least + kMebi - 1) / kMebi));
+  if (memory_bytes < least) refuse_memory(size, memory_bytes, least);
   const auto n = static_cast<double>(size.num_training);
   const double triangle = MemoryStore::num_bytes(plan.grid);
   plan.in_memory =

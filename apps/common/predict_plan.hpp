@@ -35,6 +35,11 @@ struct SolvePlan {
 /// --memory that would do, when not even one block column fits.
 SolvePlan plan_solve(const SolveSize& size, std::size_t memory_bytes, bool on_disk);
 
+/// What a run takes whatever it solves with: the process, targets and results.
+std::size_t fixed_bytes(const SolveSize& size);
+/// Throws Error(kUsage) with the least --memory.
+[[noreturn]] void refuse_memory(const SolveSize& size, std::size_t memory_bytes, std::size_t least);
+
 /// Lines for --dry-run.
 std::string describe_plan(const SolvePlan& plan, const SolveSize& size, std::size_t memory_bytes);
 

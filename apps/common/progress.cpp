@@ -32,48 +32,56 @@ ProgressStyle progress_style(bool quiet) {
   return isatty(STDERR_FILENO) == 1 ? ProgressStyle::kTerminal : ProgressStyle::kLines;
 }
 
-Progress::Progress(ProgressStyle style, Index total_pairs, Index done_pairs, std::string unit)
-    : Progress(style, total_pairs, done_pairs, steady_seconds, write_stderr, std::move(unit)) {}
+StatusLine::StatusLine(ProgressStyle style) : StatusLine(style, steady_seconds, write_stderr) {}
 
-Progress::Progress(ProgressStyle style, Index total_pairs, Index done_pairs, Clock clock,
-                   Write write, std::string unit)
+StatusLine::StatusLine(ProgressStyle style, Clock clock, Write write)
     : style_(style),
-      unit_(std::move(unit)),
-      total_pairs_(std::max<Index>(total_pairs, 1)),
-      first_pairs_(done_pairs),
-      done_pairs_(done_pairs),
       clock_(std::move(clock)),
       write_(std::move(write)),
       start_(clock_()),
       next_(start_ + kSilentSeconds) {}
 
-Progress::~Progress() { clear(); }
+StatusLine::~StatusLine() { clear(); }
 
-void Progress::advance(Index pairs) {
-  done_pairs_ += pairs;
-  if (style_ == ProgressStyle::kNone) return;
+std::optional<double> StatusLine::due() const {
+  if (style_ == ProgressStyle::kNone) return std::nullopt;
   const double now = clock_();
-  if (now < next_) return;
-  const std::string text = line(now);
-  if (style_ == ProgressStyle::kLines) {
-    next_ = now + kLineSeconds;
-    write_(fmt::format("{}\n", text));
-    return;
-  }
-  next_ = now + kTerminalSeconds;
+  if (now < next_) return std::nullopt;
+  return now - start_;
+}
+
+void StatusLine::show(const std::string& text) {
+  const bool lines = style_ == ProgressStyle::kLines;
+  next_ = clock_() + (lines ? kLineSeconds : kTerminalSeconds);
+  if (lines) return write_(fmt::format("{}\n", text));
   write_(fmt::format("\r{:<{}}", text, shown_));  // the width covers what a longer line left
   shown_ = text.size();
 }
 
-void Progress::clear() {
+void StatusLine::clear() {
   if (shown_ == 0) return;
   write_(fmt::format("\r{:{}}\r", "", shown_));
   shown_ = 0;
 }
 
-std::string Progress::line(double now) const {
-  const double rate =
-      static_cast<double>(done_pairs_ - first_pairs_) / std::max(now - start_, 1e-9);
+Progress::Progress(ProgressStyle style, Index total_pairs, Index done_pairs, std::string unit)
+    : Progress(style, total_pairs, done_pairs, steady_seconds, write_stderr, std::move(unit)) {}
+
+Progress::Progress(ProgressStyle style, Index total_pairs, Index done_pairs, Clock clock,
+                   Write write, std::string unit)
+    : status_(style, std::move(clock), std::move(write)),
+      unit_(std::move(unit)),
+      total_pairs_(std::max<Index>(total_pairs, 1)),
+      first_pairs_(done_pairs),
+      done_pairs_(done_pairs) {}
+
+void Progress::advance(Index pairs) {
+  done_pairs_ += pairs;
+  if (const auto seconds = status_.due()) status_.show(line(*seconds));
+}
+
+std::string Progress::line(double seconds) const {
+  const double rate = static_cast<double>(done_pairs_ - first_pairs_) / std::max(seconds, 1e-9);
   const auto left = static_cast<double>(total_pairs_ - done_pairs_);
   const double percent = 100 * static_cast<double>(done_pairs_) / static_cast<double>(total_pairs_);
   return fmt::format("{:5.1f} %  {} {}/s  {} left", percent, format_count(static_cast<Index>(rate)),

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,11 +18,37 @@ enum class ProgressStyle { kNone, kLines, kTerminal };
 /// kNone with `quiet`; otherwise by what stderr is.
 ProgressStyle progress_style(bool quiet);
 
-class Progress {
+/// When there is something to be said, and where: what all kinds of progress share.
+class StatusLine {
  public:
   /// Tests bring a clock [s] and a place for the text of their own.
   using Clock = std::function<double()>;
   using Write = std::function<void(std::string_view)>;
+
+  explicit StatusLine(ProgressStyle style);
+  StatusLine(ProgressStyle style, Clock clock, Write write);
+  ~StatusLine();
+  StatusLine(const StatusLine&) = delete;
+  StatusLine& operator=(const StatusLine&) = delete;
+
+  /// Seconds since the start, when it is time for another line.
+  std::optional<double> due() const;
+  void show(const std::string& text);
+  /// Takes the terminal's line away, so that what is printed next starts on a clean one.
+  void clear();
+
+ private:
+  ProgressStyle style_;
+  Clock clock_;
+  Write write_;
+  double start_, next_;
+  std::size_t shown_ = 0;  ///< width of the terminal's line
+};
+
+class Progress {
+ public:
+  using Clock = StatusLine::Clock;
+  using Write = StatusLine::Write;
 
   /// `total_pairs`: pairs of the whole run; `done_pairs`: those that an interrupted run left. Other
   /// work than pairs is named by `unit`.
@@ -29,26 +56,17 @@ class Progress {
            std::string unit = "pairs");
   Progress(ProgressStyle style, Index total_pairs, Index done_pairs, Clock clock, Write write,
            std::string unit = "pairs");
-  ~Progress();
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
 
   /// `pairs` more are finished.
   void advance(Index pairs);
-
-  /// Takes the terminal's line away, so that what is printed next starts on a clean one.
-  void clear();
+  void clear() { status_.clear(); }
 
  private:
-  std::string line(double now) const;
+  std::string line(double seconds) const;
 
-  ProgressStyle style_;
+  StatusLine status_;
   std::string unit_;
   Index total_pairs_, first_pairs_, done_pairs_;
-  Clock clock_;
-  Write write_;
-  double start_, next_;
-  std::size_t shown_ = 0;  ///< width of the terminal's line
 };
 
 }  // namespace gramtile::apps

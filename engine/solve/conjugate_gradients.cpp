@@ -62,7 +62,8 @@ class Group {
         preconditioner_(preconditioner),
         options_(options),
         context_(context) {
-    for (std::vector<double>* v : {&x_, &r_, &p_, &q_}) v->resize(as_size(size * num_columns));
+    for (std::vector<double>* v : {&x_, &r_, &p_, &q_, &best_})
+      v->resize(as_size(size * num_columns));
   }
 
   void solve(IterationReport& report) {
@@ -84,7 +85,7 @@ class Group {
     }
   }
 
-  std::span<const double> solution(Index c) { return of(x_, c); }
+  std::span<const double> solution(Index c) { return of(best_, c); }
 
  private:
   /// From x and r = y − K̃·x on, until each column that has not ended is within the tolerance as the
@@ -143,7 +144,8 @@ class Group {
         column.carried > options_.tolerance && iteration - column.halved_at < options_.patience;
   }
 
-  // r = y − K̃·x. A column whose residual was not halved since the last time has stalled.
+  // r = y − K̃·x. A column whose residual was not halved since the last time has stalled; what it
+  // had then stays its solution when that was better.
   void recompute() {
     product_.multiply(x_, num_columns(), q_);
     for_columns([&](Index c, Column& column) {
@@ -152,7 +154,10 @@ class Group {
       for (Index i = 0; i < size_; ++i) r[as_size(i)] = y_(i, c) - kx[as_size(i)];
       const double residual = std::sqrt(dot(r, r)) / column.norm;
       column.ended = residual <= options_.tolerance || !(residual <= column.residual / 2);
-      column.residual = residual;
+      if (residual <= column.residual) {
+        column.residual = residual;
+        std::ranges::copy(of(x_, c), of(best_, c).begin());
+      }
     });
   }
 
@@ -176,7 +181,7 @@ class Group {
   const RightSides y_;
   const Index size_;
   std::vector<Column> columns_;
-  std::vector<double> x_, r_, p_, q_;  ///< [N, columns] each, column-major
+  std::vector<double> x_, r_, p_, q_, best_;  ///< [N, columns] each, column-major
   SymmetricProduct& product_;
   const PivotedCholesky& preconditioner_;
   const IterationOptions& options_;
@@ -244,11 +249,11 @@ IterationReport ConjugateGradients::solve(std::span<double> values, Index num_co
   return report;
 }
 
-// x, r, p, q and the product's parts; the factor and its small one; some vectors.
+// x, r, p, q, the best x, the product's parts; the factor and its small one; some vectors.
 double ConjugateGradients::num_bytes(Index size, Index num_columns, Index rank) {
   const auto n = static_cast<double>(size), k = static_cast<double>(rank);
   const auto columns = static_cast<double>(std::min(num_columns, kMostColumns));
-  return 8 * (n * (5 * columns + k + 8) + k * (k + columns));
+  return 8 * (n * (6 * columns + k + 8) + k * (k + columns));
 }
 
 }  // namespace gramtile

@@ -256,10 +256,21 @@ struct RunReader::Impl {
     return static_cast<std::size_t>(tile - map.tiles().start);
   }
 
-  /// Entries of one chunk, read in one piece from the first to the last, to rows of `values` that
-  /// are `stride` apart.
+  /// Entries of one chunk, to rows of `values` that are `stride` apart: in one piece from the first
+  /// to the last, or, where most of that is not wanted, row by row.
   void read_part(Index matrix, ChunkShape chunk, Range rows, Range columns, Index stride,
                  std::span<double> values) const {
+    const bool by_row = 2 * columns.size() < chunk.columns;
+    for (Index row = rows.start; row < rows.stop;) {
+      const Range piece{row, by_row ? row + 1 : rows.stop};
+      read_piece(matrix, chunk, piece, columns, stride,
+                 values.subspan(static_cast<std::size_t>((row - rows.start) * stride)));
+      row = piece.stop;
+    }
+  }
+
+  void read_piece(Index matrix, ChunkShape chunk, Range rows, Range columns, Index stride,
+                  std::span<double> values) const {
     const std::size_t element = size_in_bytes(spec.data_type);
     const Index first = rows.start % chunk.rows * chunk.columns + columns.start % chunk.columns;
     const Index count = (rows.size() - 1) * chunk.columns + columns.size();

@@ -56,11 +56,26 @@ class Writer {
     }
     if (predicted.score) file_.set_attribute("", set.name + score_name(), *predicted.score);
   }
+  void add_factor(const ExampleSet& train, const FactorPrediction& found) {
+    file_.set_attribute("", "log_determinant", found.log_determinant);
+    file_.set_attribute("", "log_marginal_likelihood", found.log_marginal_likelihood);
+    file_.set_attribute("", "condition_estimate", found.condition_estimate);
+    add_outputs("loo_mean", train, found.leave_one_out.mean);
+    add_column("loo_variance", train, found.leave_one_out.variance);
+    file_.set_attribute("", "loo" + score_name(), found.leave_one_out_score);
+  }
+  void add_iteration(const IterationFacts& facts) {
+    file_.set_attribute("", "tolerance", facts.tolerance);
+    file_.set_attribute("", "residual", facts.residual);
+    file_.set_attribute("", "iterations", std::int64_t{facts.num_iterations});
+    file_.set_attribute("", "preconditioner_rank", std::int64_t{facts.rank});
+  }
+
+ private:
   std::string score_name() const {
     return prediction_.classes.empty() ? "_mean_squared_error" : "_accuracy";
   }
 
- private:
   FileBuilder& file_;
   const Prediction& prediction_;
 };
@@ -90,18 +105,14 @@ hdf5::FileImage build_prediction(const Prediction& prediction, const PredictionO
   FileBuilder file;
   set_origin(file, origin, spec);
   file.set_attribute("", "jitter", prediction.jitter);
-  file.set_attribute("", "log_determinant", prediction.log_determinant);
-  file.set_attribute("", "log_marginal_likelihood", prediction.log_marginal_likelihood);
-  file.set_attribute("", "condition_estimate", prediction.condition_estimate);
   if (!prediction.classes.empty()) file.set_attribute("", "classes", prediction.classes);
   const ExampleSet& train = spec.sets[static_cast<std::size_t>(training)];
   add_output_axis(file, prediction);
   add_set_axis(file, train);
   Writer writer(file, prediction);
   writer.add_outputs("coefficients", train, prediction.coefficients);
-  writer.add_outputs("loo_mean", train, prediction.leave_one_out.mean);
-  writer.add_column("loo_variance", train, prediction.leave_one_out.variance);
-  file.set_attribute("", "loo" + writer.score_name(), prediction.leave_one_out_score);
+  if (prediction.by_factor) writer.add_factor(train, *prediction.by_factor);
+  if (prediction.by_iteration) writer.add_iteration(*prediction.by_iteration);
   for (const SetPrediction& predicted : prediction.sets) {
     const ExampleSet& set = spec.sets[static_cast<std::size_t>(predicted.set)];
     add_set_axis(file, set);

@@ -15,11 +15,25 @@ namespace gramtile {
 
 /// Of one set of the kernel file.
 struct SetPrediction {
-  Index set = 0;                      ///< in RunSpec::sets
-  std::vector<double> mean;           ///< [n, C]
-  std::vector<double> variance;       ///< [n], or empty: the kernel file has no diagonal
+  Index set = 0;                 ///< in RunSpec::sets
+  std::vector<double> mean;      ///< [n, C]
+  std::vector<double> variance;  ///< [n], or empty: no diagonal in the kernel file, or no factor
   std::vector<std::int64_t> classes;  ///< [n], or empty: targets are numbers
   std::optional<double> score;  ///< accuracy, or mean squared error of targets that are numbers
+};
+
+/// What takes a factor.
+struct FactorPrediction {
+  double log_determinant = 0, log_marginal_likelihood = 0, condition_estimate = 0;
+  LeaveOneOut leave_one_out;
+  double leave_one_out_score = 0;
+};
+
+/// How conjugate gradients came to their coefficients.
+struct IterationFacts {
+  double tolerance = 0;
+  double residual = 0;  ///< the largest of the outputs', recomputed
+  Index num_iterations = 0, rank = 0;
 };
 
 struct Prediction {
@@ -27,9 +41,8 @@ struct Prediction {
   std::vector<std::int64_t> classes;  ///< [C], or empty: targets are numbers
   std::vector<double> coefficients;   ///< [N, C]
   double jitter = 0;
-  double log_determinant = 0, log_marginal_likelihood = 0, condition_estimate = 0;
-  LeaveOneOut leave_one_out;
-  double leave_one_out_score = 0;
+  std::optional<FactorPrediction> by_factor;   ///< of a solver that has one
+  std::optional<IterationFacts> by_iteration;  ///< of one that iterates
   std::vector<SetPrediction> sets;
 };
 
@@ -37,7 +50,7 @@ struct Prediction {
 struct PredictionOrigin {
   std::string kernel_file, kernel_hash;
   std::string targets;  ///< "labels of K.h5", or the source as it was named
-  std::string solver;   ///< "cholesky"
+  std::string solver;   ///< "cholesky", "cg"
   std::string blas;
   std::string command, created, fingerprint;
 };

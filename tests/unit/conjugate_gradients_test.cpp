@@ -101,6 +101,7 @@ TEST_CASE("conjugate gradients: twins of the same target are solved, of others t
     const Solved apart = solve(kernel, y, 0, options);
     // (y₃ − y₂₁)/√2 is out of reach: the residual is √2 of ‖y‖ = √24 at least.
     CHECK(apart.report.largest_residual() >= std::sqrt(2.0 / 24) * (1 - 1e-6));
+    CHECK(apart.report.largest_residual() <= 1);
     CHECK(!apart.report.is_within(1e-8));
     CHECK(solve(kernel, y, 1e-4, options).report.is_within(1e-8));
   }

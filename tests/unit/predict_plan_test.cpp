@@ -5,7 +5,9 @@
 
 #include <atomic>
 
+#include "apps/common/iteration_plan.hpp"
 #include "engine/core/errors.hpp"
+#include "engine/solve/conjugate_gradients.hpp"
 #include "engine/solve/kernel_solver.hpp"
 #include "engine/solve/solve_context.hpp"
 #include "io/solve/solve_files.hpp"
@@ -88,6 +90,28 @@ TEST_CASE("predict plan: more memory never reads more") {
     const apps::SolvePlan plan = apps::plan_solve(size, memory * kMebi, false);
     CHECK(plan.work_read_bytes <= before);
     before = plan.work_read_bytes;
+  }
+}
+
+TEST_CASE("iteration plan: the rank follows from --memory alone, and everything fits it") {
+  for (const Index n : {Index{1}, Index{90}, Index{10'000}, Index{60'000}}) {
+    apps::SolveSize size{.num_training = n, .num_outputs = 10, .num_threads = 2};
+    const Error error = test::error_of([&] { apps::plan_iteration(size, kMebi); });
+    CHECK(error.kind() == ErrorKind::kUsage);
+    const std::string text = error.what();
+    const std::size_t least = std::stoul(text.substr(text.rfind("--memory ") + 9)) * kMebi;
+    CHECK_THROWS_AS(apps::plan_iteration(size, least - kMebi), Error);
+    for (const std::size_t memory : {least, least + 10 * kMebi, 2 * least, 50 * least}) {
+      const apps::IterationPlan plan = apps::plan_iteration(size, memory);
+      CHECK(plan.rank <= std::min(n, apps::kMostRank));
+      CHECK(static_cast<std::size_t>(plan.rank * n) * 8 <= memory / 4);
+      CHECK(ConjugateGradients::num_bytes(n, 10, plan.rank) <=
+            static_cast<double>(plan.working_bytes));
+      apps::SolveSize more_threads = size;
+      more_threads.num_threads = 4;
+      if (memory > 2 * least) CHECK(apps::plan_iteration(more_threads, memory).rank == plan.rank);
+    }
+    CHECK(apps::plan_iteration(size, 50 * least).rank == std::min(n, apps::kMostRank));
   }
 }
 

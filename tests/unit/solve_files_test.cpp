@@ -46,8 +46,9 @@ hdf5::FileImage image_of(const KernelSolver& solver, const SolveFiles& files) {
   Prediction prediction;
   prediction.coefficients.assign(kSize, 1.0);
   solver.solve(prediction.coefficients, 1);
-  prediction.leave_one_out = {prediction.coefficients, solver.inverse_diagonal()};
-  prediction.log_determinant = solver.log_determinant();
+  prediction.by_factor.emplace();
+  prediction.by_factor->leave_one_out = {prediction.coefficients, solver.inverse_diagonal()};
+  prediction.by_factor->log_determinant = solver.log_determinant();
   return build_prediction(prediction,
                           {.kernel_file = "K.h5",
                            .kernel_hash = "0",
