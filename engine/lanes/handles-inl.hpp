@@ -5,6 +5,9 @@
 // A source gives any of its pixels:
 //
 //   source.Copy(pixels, count, to, step)        vector x · step of `to`: pixel pixels[x], x < count
+//   source.InPlace(pixels, count)               of sources that have their pixels in memory: pixel
+//                                               pixels.first, the others pixels.step vectors apart;
+//                                               taken as by Copy. nullptr: only Copy gives them
 //
 // A consumer is given sums pixel column by pixel column:
 //
@@ -35,9 +38,13 @@ struct SourceHandle {
   using T = hn::TFromD<D>;
   const void* source;
   void (*copy)(const void* source, const PixelRow& pixels, Index count, T* to, Index step);
+  const T* (*in_place)(const void* source, const PixelRow& pixels, Index count);  // or nullptr
 
   HWY_INLINE void Copy(const PixelRow& pixels, Index count, T* to, Index step) const {
     copy(source, pixels, count, to, step);
+  }
+  HWY_INLINE const T* InPlace(const PixelRow& pixels, Index count) const {
+    return in_place == nullptr ? nullptr : in_place(source, pixels, count);
   }
 };
 
@@ -48,8 +55,17 @@ void CopyFrom(const void* source, const PixelRow& pixels, Index count, hn::TFrom
 }
 
 template <class D, class Source>
+const hn::TFromD<D>* TakeInPlace(const void* source, const PixelRow& pixels, Index count) {
+  return static_cast<const Source*>(source)->InPlace(pixels, count);
+}
+
+template <class D, class Source>
 HWY_INLINE SourceHandle<D> SourceOf(D, const Source& source) {
-  return {&source, &CopyFrom<D, Source>};
+  if constexpr (requires { source.InPlace(PixelRow{}, Index{}); }) {
+    return {&source, &CopyFrom<D, Source>, &TakeInPlace<D, Source>};
+  } else {
+    return {&source, &CopyFrom<D, Source>, nullptr};
+  }
 }
 
 // Columns of a group whose sums lie in a buffer between a loop over windows and a consumer.

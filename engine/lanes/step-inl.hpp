@@ -60,6 +60,9 @@ struct MapRows {
   HWY_INLINE void Copy(const PixelRow& pixels, Index count, T* to, Index step) const {
     CopyPixels(d, *this, pixels, count, to, step);
   }
+  HWY_INLINE const T* InPlace(const PixelRow& pixels, Index) const {
+    return map + pixels.first * static_cast<Index>(hn::Lanes(d));
+  }
 };
 
 // A tile has more rows than L2 holds, and what the processor fetches ahead by itself comes too

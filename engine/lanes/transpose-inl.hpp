@@ -29,18 +29,31 @@ struct AdjointRows {
 
   HWY_INLINE void Copy(const PixelRow& pixels, Index count, T* to, Index step) const {
     const Index n = static_cast<Index>(hn::Lanes(d));
-    const auto copy = [&](Index x) HWY_ATTR {
+    Take(pixels, count, [&](Index x) HWY_ATTR {
       const V a = hn::Load(d, adjoint + pixels[x] * n);
       hn::Store(a, d, to + x * step * n);
       return a;
-    };
+    });
+  }
+
+  // Not where the addend's adjoint is written over the step's.
+  HWY_INLINE const T* InPlace(const PixelRow& pixels, Index count) const {
+    if (addend_adjoint == adjoint) return nullptr;
+    const Index n = static_cast<Index>(hn::Lanes(d));
+    Take(pixels, count, [&](Index x) HWY_ATTR { return hn::Load(d, adjoint + pixels[x] * n); });
+    return adjoint + pixels.first * n;
+  }
+
+  // Adds up value(x), the adjoint of pixel pixels[x], and gives the addend its part.
+  template <class Value>
+  HWY_INLINE void Take(const PixelRow& pixels, Index count, const Value& value) const {
     V totals[4] = {sum, hn::Zero(d), hn::Zero(d), hn::Zero(d)};  // one chain would be too slow
     Index x = 0;
     for (; x + 4 <= count; x += 4) {
       HWY_UNROLL(4)
-      for (int k = 0; k < 4; ++k) totals[k] = hn::Add(totals[k], copy(x + k));
+      for (int k = 0; k < 4; ++k) totals[k] = hn::Add(totals[k], value(x + k));
     }
-    for (; x < count; ++x) totals[0] = hn::Add(totals[0], copy(x));
+    for (; x < count; ++x) totals[0] = hn::Add(totals[0], value(x));
     sum = hn::Add(hn::Add(totals[0], totals[1]), hn::Add(totals[2], totals[3]));
     if (addend_adjoint != nullptr) Addend(pixels, count);
   }

@@ -158,8 +158,13 @@ HWY_NOINLINE void SinglePixels(D d, const MapShape& shape, hn::TFromD<D>* buffer
                                const SourceHandle<D>& source, const ConsumerHandle<D>& consumer) {
   for (Index y = 0; y < shape.height; y += kGroupRows) {
     const Index rows = HWY_MIN(kGroupRows, shape.height - y);
-    CopyGroup(d, source, shape, y, rows, buffer);
-    HandOverColumns(consumer, y, rows, 0, shape.width, buffer);
+    const hn::TFromD<D>* sums = nullptr;
+    if (rows == kGroupRows) sums = source.InPlace({y * shape.width, 1}, kGroupRows * shape.width);
+    if (sums == nullptr) {
+      CopyGroup(d, source, shape, y, rows, buffer);
+      sums = buffer;
+    }
+    HandOverColumns(consumer, y, rows, 0, shape.width, sums);
     consumer.Rows(y, rows);
   }
 }
@@ -223,17 +228,23 @@ HWY_NOINLINE void GeneralWindows(D d, const WindowJob<hn::TFromD<D>>& job,
         source.Copy({pixels.first, pixels.step * g.stride}, width, to, 1);
         continue;
       }
-      source.Copy(pixels, job.input.width, job.rows, 1);
+      const T* row = source.InPlace(pixels, job.input.width);
+      Index step = pixels.step * lanes;
+      if (row == nullptr) {
+        source.Copy(pixels, job.input.width, job.rows, 1);
+        row = job.rows;
+        step = lanes;
+      }
       for (Index ox = 0; ox < width; ++ox) {
         const Index x0 = ox * g.stride - g.pad_low;
         V sum;
         if (inside(x0, job.input.width)) {
-          sum = hn::Load(d, job.rows + x0 * lanes);
+          sum = hn::Load(d, row + x0 * step);
           HWY_UNROLL(4)
-          for (int i = 1; i < K; ++i) sum = hn::Add(sum, hn::Load(d, job.rows + (x0 + i) * lanes));
+          for (int i = 1; i < K; ++i) sum = hn::Add(sum, hn::Load(d, row + (x0 + i) * step));
         } else {
           sum = ClippedSum(d, g, x0, job.input.width,
-                           [&](Index x) HWY_ATTR { return hn::Load(d, job.rows + x * lanes); });
+                           [&](Index x) HWY_ATTR { return hn::Load(d, row + x * step); });
         }
         hn::Store(sum, d, to + ox * lanes);
       }

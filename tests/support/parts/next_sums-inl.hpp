@@ -1,5 +1,4 @@
-// Compiled once per instruction set, by the sources of this folder that are named after one, as
-// the kernels are (engine/simd/kernels-inl.hpp).
+// NextSums by itself. Compiled once per instruction set (parts-inl.hpp).
 #pragma once
 
 // clang-format off
@@ -56,14 +55,3 @@ bool SumNextRows(const test::NextSumsJob& job, const test::NextSumsBuffers<T>& b
 }  // namespace HWY_NAMESPACE
 }  // namespace gramtile
 HWY_AFTER_NAMESPACE();
-
-#define GRAMTILE_DEFINE_PARTS()                                                                    \
-  namespace gramtile::HWY_NAMESPACE {                                                              \
-  bool sum_next_rows(const test::NextSumsJob& job, const test::NextSumsBuffers<float>& buffers) {  \
-    return SumNextRows(job, buffers);                                                              \
-  }                                                                                                \
-  bool sum_next_rows(const test::NextSumsJob& job, const test::NextSumsBuffers<double>& buffers) { \
-    return SumNextRows(job, buffers);                                                              \
-  }                                                                                                \
-  }                                                                                                \
-  static_assert(true)
