@@ -32,9 +32,9 @@ void divide(CBLAS_SIDE side, CBLAS_TRANSPOSE of_l, ConstMatrix l, Matrix c) {
               as_int(c.columns), 1, l.values, as_int(l.stride), c.values, as_int(c.stride));
 }
 
-// OpenBLAS's dtrsm of 512 columns reaches 42 % of dgemm's rate, cut in halves down to these 65 %
-// (2026-11-26, SkylakeX kernels): most of it is then dgemm.
-constexpr Index kDivideEdge = 64;
+// OpenBLAS's dtrsm of 512 columns reaches 42 % of dgemm's rate, cut in halves down to a few dozen
+// 65 to 69 % (2026-11-26, SkylakeX kernels): most of it is then dgemm. 640 = 40·2⁴.
+constexpr Index kDivideEdge = 40;
 
 /// Rows [row, row + rows) and columns [column, …) of a matrix.
 template <typename T>

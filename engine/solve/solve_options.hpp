@@ -12,7 +12,7 @@ namespace gramtile {
 /// Edge of a factor's tile. The bits of every result depend on it, so it is the same everywhere;
 /// the rate of dgemm on tiles grows up to here, and memory and the unequal ends of a panel with it
 /// (docs/decisions/solve_in_tiles.md). Tests take small ones.
-inline constexpr Index kFactorEdge = 512;
+inline constexpr Index kFactorEdge = 640;
 
 struct SolverOptions {
   int num_threads = 0;  ///< 0: every hardware thread

@@ -3,7 +3,7 @@
 
 Every figure is the median of at least 5 turns or runs in which what is compared alternates, but for
 runs of minutes, which happen once. With --update the tables also replace those between the marks of
-docs/performance.md and docs/decisions/forward_pass.md.
+docs/performance.md, docs/predict.md and docs/decisions/forward_pass.md.
 """
 
 import argparse
@@ -16,9 +16,10 @@ import sys
 import time
 
 import commands
+import solving
 
 SECTIONS = ["networks", "operations", "scaling"]
-LONG_SECTIONS = ["build", "memory", "forum"]
+LONG_SECTIONS = ["build", "memory", "forum", "solve"]
 NETWORKS = ["convnet-gp", "residual-cnn-gp", "resnet32-gp", "resnet32-gp-cifar10"]
 OPERATIONS = ["window3", "window7", "relu", "window3_relu", "window7_relu"]
 TYPES = ["float32", "float64"]
@@ -26,7 +27,8 @@ DOCS = pathlib.Path(__file__).parents[2] / "docs"
 
 
 def document_of(section):
-    return DOCS / ("decisions/forward_pass.md" if section == "operations" else "performance.md")
+    other = {"operations": "decisions/forward_pass.md", "solve": "predict.md"}
+    return DOCS / other.get(section, "performance.md")
 
 
 class Bench:
@@ -199,6 +201,14 @@ def say_scaling(text, bench):
           ["", "pairs/s", "ns per pixel, layer and pair", "slots per pixel, layer and pack"], rows)
 
 
+def say_solving(text, build, turns):
+    text.say(f"\n{datetime.date.today()}, {processor()}; medians of {turns} turns.")
+    say_other_work(text)
+    for table in solving.factor_rows(build, turns, number):
+        text.table(*table)
+    text.table(*solving.run_rows(build, number))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sections", nargs="*", metavar="SECTION",
@@ -220,10 +230,11 @@ def main():
            "scaling": lambda text: say_scaling(text, bench),
            "build": lambda text: text.table(*commands.build_rows(runs, bench, number)),
            "memory": lambda text: say_whole_runs(text, commands.memory_rows, runs),
+           "solve": lambda text: say_solving(text, arguments.build, min(arguments.turns, 5)),
            "forum": lambda text: say_whole_runs(text, commands.forum_rows, runs)}
     for section in sections:
         text = Text()
-        if section not in ("memory", "forum"):
+        if section not in ("memory", "forum", "solve"):
             say_machine(text, bench)
         say[section](text)
         if arguments.update:

@@ -85,7 +85,7 @@ class PredictCase(CommandTest):
         return re.search(r"--memory (\d+MiB)\)", line).group(1)
 
     def large(self):
-        """1,100 images: three block columns of the factor."""
-        self.images("train.npy", 1100, seed=1)
-        np.save(self.dir / "y.npy", np.random.default_rng(4).integers(0, 10, 1100))
+        """1,300 images: three block columns of the factor."""
+        self.images("train.npy", 1300, seed=1)
+        np.save(self.dir / "y.npy", np.random.default_rng(4).integers(0, 10, 1300))
         self.build()

@@ -3,15 +3,13 @@
 
 #include <doctest/doctest.h>
 
-#include <atomic>
-
 #include "apps/common/iteration_plan.hpp"
 #include "engine/core/errors.hpp"
 #include "engine/solve/conjugate_gradients.hpp"
 #include "engine/solve/kernel_solver.hpp"
 #include "engine/solve/solve_context.hpp"
 #include "io/solve/solve_files.hpp"
-#include "tests/support/forwarding_file_system.hpp"
+#include "tests/support/counting_file_system.hpp"
 #include "tests/support/run_fixture.hpp"
 #include "tests/support/textbook_solver.hpp"
 
@@ -20,19 +18,6 @@ namespace {
 
 constexpr std::size_t kMebi = std::size_t{1} << 20;
 
-class CountingFileSystem final : public test::ForwardingFileSystem {
- public:
-  std::int64_t pwrite(int file, std::span<const std::byte> bytes, std::uint64_t offset) override {
-    written += static_cast<Index>(bytes.size());
-    return ForwardingFileSystem::pwrite(file, bytes, offset);
-  }
-  std::int64_t pread(int file, std::span<std::byte> bytes, std::uint64_t offset) override {
-    read += static_cast<Index>(bytes.size());
-    return ForwardingFileSystem::pread(file, bytes, offset);
-  }
-  std::atomic<Index> read = 0, written = 0;
-};
-
 TEST_CASE("predict plan: a panel reads what lies below it of every column before, and no more") {
   const Index size = 300;
   const FactorGrid grid{size, 16};
@@ -40,7 +25,7 @@ TEST_CASE("predict plan: a panel reads what lies below it of every column before
   const ArrayMatrix matrix(kernel, size);
   for (const std::size_t panel_bytes : {std::size_t{1}, std::size_t{100'000}, kMebi}) {
     const test::TemporaryFolder folder;
-    CountingFileSystem system;
+    test::CountingFileSystem system;
     SolveFileOptions options;
     options.file_system = &system;
     SolveFiles files(folder.file("P.h5"), {{"kernel file", "a"}}, "now", options);
