@@ -44,7 +44,7 @@ IterationPlan plan_iteration(const SolveSize& size, std::size_t memory_bytes) {
   const double groups = std::ceil(outputs / static_cast<double>(ConjugateGradients::kMostColumns));
   plan.pass_bytes = groups * n * n / 2 * element;
   plan.pass_flops = (2 * n + 4 * rank) * n * outputs;
-  plan.kernel_read_bytes = n * n * element + rank * n * element;
+  plan.kernel_read_bytes = n * n / 2 * element + rank * n * element;
   return plan;
 }
 

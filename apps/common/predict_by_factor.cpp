@@ -29,9 +29,8 @@ class FactorRun final : public PredictRun {
                  .on_progress = [this](double flops) { advance(flops); }} {}
 
   Prediction predict() override {
-    check_kernel_file();
     SolveContext context(options_);
-    const KernelFacts facts = examine(job_.kernels.kernel(), context);
+    const KernelFacts facts = job_.kernels.check_and_examine(context);
     open_store();
     FactorSearch search(job_.kernels, facts, *store_, work_, context);
     const double jitter = factor(search, facts);
@@ -55,13 +54,6 @@ class FactorRun final : public PredictRun {
     const auto whole = static_cast<Index>(flops_ / kProgressFlops);
     flops_ -= static_cast<double>(whole) * kProgressFlops;
     progress_.advance(whole);
-  }
-
-  void check_kernel_file() {
-    job_.kernels.check_tiles([&](Index, Index) {
-      progress_.advance(0);
-      if (options_.stop.stop_requested()) throw Error(ErrorKind::kInterrupted, "interrupted");
-    });
   }
 
   /// What an interrupted run left counts as done.

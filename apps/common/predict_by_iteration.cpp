@@ -32,7 +32,6 @@ class IterationRun final : public PredictRun {
                    }} {}
 
   Prediction predict() override {
-    check_kernel_file();
     Prediction result = solve();
     stage_ = "predicting";
     result.sets = predict_sets(job_.kernels, job_.targets, result, nullptr, plan_.working_bytes);
@@ -55,16 +54,9 @@ class IterationRun final : public PredictRun {
                              iteration_.tolerance, format_seconds(*seconds)));
   }
 
-  void check_kernel_file() {
-    job_.kernels.check_tiles([&](Index, Index) {
-      tell();
-      if (job_.stop.stop_requested()) throw Error(ErrorKind::kInterrupted, "interrupted");
-    });
-  }
-
   Prediction solve() {
     SolveContext context(options_);
-    const KernelFacts facts = examine(job_.kernels.kernel(), context);
+    const KernelFacts facts = job_.kernels.check_and_examine(context);
     const double jitter = given_jitter(job_.arguments, facts).value();
     stage_ = "preconditioner";
     const ConjugateGradients solver(job_.kernels.kernel(), facts, jitter, iteration_, options_);

@@ -86,8 +86,8 @@ SolvePlan plan_solve(const SolveSize& size, std::size_t memory_bytes, bool on_di
   plan.flops = factorisation_flops(plan.grid) + KernelSolver::inverse_diagonal_flops(plan.grid) +
                n * n * static_cast<double>(size.num_variances) +
                2 * n * n * (static_cast<double>(size.num_outputs) + kConditionSolves);
-  // Hashes, the facts of the kernel, and the panels: the upper half each time.
-  plan.kernel_read_bytes = 1.5 * n * n * static_cast<double>(size.kernel_element_bytes);
+  // Hashes with the facts of the kernel, and the panels: the upper half each time.
+  plan.kernel_read_bytes = n * n * static_cast<double>(size.kernel_element_bytes);
   if (plan.in_memory) return plan;
   plan.work_bytes = triangle;
   count_panels(plan);

@@ -10,53 +10,45 @@
 #include "engine/solve/solve_context.hpp"
 
 namespace gramtile {
-namespace {
+PartFacts::PartFacts(Range rows, Range columns)
+    : rows_(rows),
+      columns_(columns),
+      along_rows_(static_cast<std::size_t>(rows.size())),
+      along_columns_(static_cast<std::size_t>(columns.size())),
+      diagonal_(static_cast<std::size_t>(rows.size())) {}
 
-/// Σ |K_ij| of one part, along its rows and along its columns, without the diagonal.
-struct PartSums {
-  std::vector<double> along_rows, along_columns;
-};
-
-void check_finite(std::span<const double> values, Range rows, Range columns) {
-  const auto bad = std::find_if(values.begin(), values.end(),
-                                [](double value) { return !std::isfinite(value); });
-  if (bad == values.end()) return;
-  const Index at = bad - values.begin();
-  throw Error(ErrorKind::kOther, fmt::format("entry [{}, {}] of the kernel is {}; every entry "
-                                             "must be finite",
-                                             rows.start + at / columns.size(),
-                                             columns.start + at % columns.size(), *bad));
-}
-
-/// The part strictly above the diagonal; the diagonal itself goes to `diagonal`.
-PartSums sum_part(std::span<double> values, Range rows, Range columns,
-                  std::vector<double>& diagonal) {
-  PartSums sums{std::vector<double>(static_cast<std::size_t>(rows.size())),
-                std::vector<double>(static_cast<std::size_t>(columns.size()))};
-  if (rows == columns) {  // what is below the diagonal may be anything
-    for (Index i = 0; i < rows.size(); ++i)
-      std::fill_n(&values[static_cast<std::size_t>(i * columns.size())], i, 0.0);
-  }
-  check_finite(values, rows, columns);
-  std::size_t at = 0;
-  for (std::size_t i = 0; i < sums.along_rows.size(); ++i) {
-    for (std::size_t j = 0; j < sums.along_columns.size(); ++j, ++at) {
-      if (rows == columns && i == j) {
-        diagonal[static_cast<std::size_t>(rows.start) + i] = values[at];
+void PartFacts::add(Range rows, std::span<const double> values) {
+  for (Index i = rows.start; i < rows.stop; ++i) {
+    const double* const row = &values[static_cast<std::size_t>((i - rows.start) * columns_.size())];
+    double& along_row = along_rows_[static_cast<std::size_t>(i - rows_.start)];
+    for (Index j = std::max(i, columns_.start); j < columns_.stop; ++j) {
+      const double value = row[j - columns_.start];
+      if (!std::isfinite(value) && not_finite_.row < 0) not_finite_ = {i, j, value};
+      if (i == j) {
+        diagonal_[static_cast<std::size_t>(i - rows_.start)] = value;
       } else {
-        sums.along_rows[i] += std::abs(values[at]);
-        sums.along_columns[j] += std::abs(values[at]);
+        along_row += std::abs(value);
+        along_columns_[static_cast<std::size_t>(j - columns_.start)] += std::abs(value);
       }
     }
   }
-  return sums;
 }
 
-void add(std::span<const double> from, Index start, std::vector<double>& to) {
-  for (std::size_t i = 0; i < from.size(); ++i) to[static_cast<std::size_t>(start) + i] += from[i];
+void PartFacts::add_to(KernelFacts& facts) const {
+  if (not_finite_.row >= 0)
+    throw Error(ErrorKind::kOther,
+                fmt::format("entry [{}, {}] of the kernel is {}; every entry must be finite",
+                            not_finite_.row, not_finite_.column, not_finite_.value));
+  for (Index i = rows_.start; i < rows_.stop; ++i) {
+    const auto r = static_cast<std::size_t>(i - rows_.start);
+    facts.row_sums[static_cast<std::size_t>(i)] += along_rows_[r];
+    if (i >= columns_.start && i < columns_.stop)
+      facts.diagonal[static_cast<std::size_t>(i)] = diagonal_[r];
+  }
+  for (Index j = columns_.start; j < columns_.stop; ++j)
+    facts.row_sums[static_cast<std::size_t>(j)] +=
+        along_columns_[static_cast<std::size_t>(j - columns_.start)];
 }
-
-}  // namespace
 
 double KernelFacts::mean_diagonal() const {
   return std::accumulate(diagonal.begin(), diagonal.end(), 0.0) /
@@ -72,22 +64,20 @@ double KernelFacts::norm(double jitter) const {
 
 KernelFacts examine(const SymmetricSource& kernel, SolveContext& context) {
   const FactorGrid grid{kernel.size(), context.options().edge};
-  const auto size = static_cast<std::size_t>(grid.size);
-  KernelFacts facts{std::vector<double>(size), std::vector<double>(size)};
+  KernelFacts facts(grid.size);
   for (Index j = 0; j < grid.num_blocks(); ++j) {
-    std::vector<PartSums> parts(static_cast<std::size_t>(j + 1));
+    const Range columns = grid.block(j);
+    std::vector<PartFacts> parts;
+    for (Index i = 0; i <= j; ++i) parts.emplace_back(grid.block(i), columns);
     context.for_each(j + 1, [&](Index i) {
       auto buffer = context.borrow();
-      const Range rows = grid.block(i), columns = grid.block(j);
+      const Range rows = grid.block(i);
       const auto values =
           std::span(*buffer).first(static_cast<std::size_t>(rows.size() * columns.size()));
       kernel.read(rows, columns, values);
-      parts[static_cast<std::size_t>(i)] = sum_part(values, rows, columns, facts.diagonal);
+      parts[static_cast<std::size_t>(i)].add(rows, values);
     });
-    for (Index i = 0; i <= j; ++i) {  // in this order, whatever thread was first
-      add(parts[static_cast<std::size_t>(i)].along_rows, grid.block(i).start, facts.row_sums);
-      add(parts[static_cast<std::size_t>(i)].along_columns, grid.block(j).start, facts.row_sums);
-    }
+    for (const PartFacts& part : parts) part.add_to(facts);  // whatever thread was first
     context.step(0);
   }
   return facts;

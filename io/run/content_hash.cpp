@@ -14,15 +14,33 @@ std::uint64_t hash64(std::span<const std::byte> bytes) {
   return XXH3_64bits(bytes.data(), bytes.size());
 }
 
-struct ContentHasher::State {
+namespace {
+
+struct HashState {
   XXH3_state_t* xxh = XXH3_createState();
 
-  State() {
+  HashState() {
     if (xxh == nullptr) throw std::bad_alloc();
-    XXH3_128bits_reset(xxh);
   }
-  State(const State&) = delete;
-  ~State() { XXH3_freeState(xxh); }
+  HashState(const HashState&) = delete;
+  ~HashState() { XXH3_freeState(xxh); }
+};
+
+}  // namespace
+
+struct Hasher64::State : HashState {};
+
+Hasher64::Hasher64() : state_(std::make_unique<State>()) { XXH3_64bits_reset(state_->xxh); }
+Hasher64::~Hasher64() = default;
+
+void Hasher64::add(std::span<const std::byte> bytes) {
+  XXH3_64bits_update(state_->xxh, bytes.data(), bytes.size());
+}
+
+std::uint64_t Hasher64::value() const { return XXH3_64bits_digest(state_->xxh); }
+
+struct ContentHasher::State : HashState {
+  State() { XXH3_128bits_reset(xxh); }
 };
 
 ContentHasher::ContentHasher() : state_(std::make_unique<State>()) {}

@@ -14,6 +14,22 @@ namespace gramtile {
 
 std::uint64_t hash64(std::span<const std::byte> bytes);
 
+/// The same of bytes that come piece by piece.
+class Hasher64 {
+ public:
+  Hasher64();
+  ~Hasher64();
+  Hasher64(const Hasher64&) = delete;
+  Hasher64& operator=(const Hasher64&) = delete;
+
+  void add(std::span<const std::byte> bytes);
+  std::uint64_t value() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 /// Collects bytes; `digest()` is their XXH3-128 as 32 hexadecimal digits.
 class ContentHasher {
  public:

@@ -286,6 +286,34 @@ struct RunReader::Impl {
     }
   }
 
+  /// Whole rows of a chunk at a time, one at least, of 4 MiB as a rule.
+  void scan_piece(Index tile, const Piece& piece, Hasher64& hasher,
+                  const KernelRows& on_kernel) const {
+    constexpr std::size_t kPieceBytes = std::size_t{4} << 20;
+    const Tile t = map.tile(tile);
+    const std::size_t element = size_in_bytes(spec.data_type);
+    const auto width = static_cast<std::size_t>(t.columns.size());
+    const std::size_t row_bytes =
+        static_cast<std::size_t>(chunk_shape(spec.plan, t.matrix).columns) * element;
+    const std::size_t step = std::max<std::size_t>(kPieceBytes / row_bytes, 1) * row_bytes;
+    std::vector<std::byte> bytes;
+    std::vector<double> values;
+    for (std::size_t at = 0; at < piece.num_bytes; at += step) {
+      bytes.resize(std::min(step, piece.num_bytes - at));
+      file.read_all(piece.file_offset + at, bytes);
+      hasher.add(bytes);
+      const Index first = t.rows.start + static_cast<Index>(at / row_bytes);
+      const Index stop =
+          std::min(t.rows.stop, first + static_cast<Index>(bytes.size() / row_bytes));
+      if (!on_kernel || first >= stop) continue;  // rows of padding
+      values.resize(static_cast<std::size_t>(stop - first) * width);
+      for (std::size_t r = 0; r < values.size() / width; ++r)
+        to_doubles(spec.data_type, std::span(bytes).subspan(r * row_bytes, width * element),
+                   std::span(values).subspan(r * width, width));
+      on_kernel({first, stop}, values);
+    }
+  }
+
   /// Entries of chunk number `plane` of a packed tile, as double.
   void read_plane(Index tile, std::size_t plane, std::span<const std::byte> packed,
                   std::span<double> values) const {
@@ -325,7 +353,17 @@ std::vector<std::byte> RunReader::read_packed(Index tile) const {
   return gramtile::read_packed(impl_->spec, impl_->map, tile, impl_->file);
 }
 
-std::uint64_t RunReader::actual_hash(Index tile) const { return hash64(read_packed(tile)); }
+std::uint64_t RunReader::actual_hash(Index tile) const { return scan(tile); }
+
+std::uint64_t RunReader::scan(Index tile, const KernelRows& on_kernel) const {
+  Hasher64 hasher;
+  bool is_kernel = spec().with_kernel && on_kernel;  // the first piece
+  for (const Piece& piece : impl_->map.pieces(tile)) {
+    impl_->scan_piece(tile, piece, hasher, is_kernel ? on_kernel : KernelRows());
+    is_kernel = false;
+  }
+  return hasher.value();
+}
 
 bool RunReader::mirror_matches(Index tile) const {
   return gramtile::mirror_matches(impl_->spec, impl_->map, tile, read_packed(tile), impl_->file);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -46,6 +47,12 @@ class RunReader {
   std::uint64_t stored_hash(Index tile) const;
   /// Hash of what is in the file now. Equal to stored_hash when nothing was changed.
   std::uint64_t actual_hash(Index tile) const;
+  /// Rows of a tile's K, [rows, columns of the tile].
+  using KernelRows = std::function<void(Range rows, std::span<const double> values)>;
+  /// The same hash from pieces of a few MiB, whatever the tile's size; `on_kernel`, where it is
+  /// given, gets the tile's K out of the bytes that are hashed, from the top. May be called from
+  /// several threads at once.
+  std::uint64_t scan(Index tile, const KernelRows& on_kernel = {}) const;
   /// True when the entries below the diagonal are the transpose of those above, bit for bit, in
   /// every dataset of this tile. Always true for shares and matrices that are not symmetric.
   bool mirror_matches(Index tile) const;

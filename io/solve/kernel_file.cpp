@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "engine/core/errors.hpp"
+#include "engine/solve/solve_context.hpp"
 #include "io/run/content_hash.hpp"
 #include "io/run/file.hpp"
 
@@ -91,21 +94,42 @@ std::vector<double> KernelFile::read_diagonal(const CrossKernel& cross) const {
   return values;
 }
 
-void KernelFile::check_tiles(const std::function<void(Index, Index)>& on_tile) const {
-  Index done = 0;
-  for (const Index tile : reader_.tiles()) {
-    if (reader_.actual_hash(tile) != reader_.stored_hash(tile)) {
+KernelFacts KernelFile::check_and_examine(SolveContext& context) const {
+  constexpr Index kBatch = 64;  // tiles between two looks at the stop token
+  KernelFacts facts(num_training());
+  const std::vector<Index>& tiles = reader_.tiles();
+  for (Index first = 0; first < std::ssize(tiles); first += kBatch) {
+    const Index count = std::min(kBatch, std::ssize(tiles) - first);
+    std::vector<std::optional<PartFacts>> parts(static_cast<std::size_t>(count));
+    context.for_each(count, [&](Index at) {
+      const Index tile = tiles[static_cast<std::size_t>(first + at)];
       const Tile where = spec().plan.tiles[static_cast<std::size_t>(tile)];
-      throw Error(ErrorKind::kPartMissing,
-                  fmt::format("{}: is damaged: tile {} of {} (rows {} to {}, columns {} to {}) was "
-                              "changed since it was written",
-                              path(), tile,
-                              spec().plan.matrices[static_cast<std::size_t>(where.matrix)].name,
-                              where.rows.start, where.rows.stop - 1, where.columns.start,
-                              where.columns.stop - 1));
+      RunReader::KernelRows rows_of_kernel;
+      if (where.matrix == kernel_matrix_) {
+        PartFacts& part = parts[static_cast<std::size_t>(at)].emplace(where.rows, where.columns);
+        rows_of_kernel = [&part](Range rows, std::span<const double> values) {
+          part.add(rows, values);
+        };
+      }
+      if (reader_.scan(tile, rows_of_kernel) != reader_.stored_hash(tile)) refuse_changed(tile);
+    });
+    for (const auto& part : parts) {
+      if (part) part->add_to(facts);
     }
-    on_tile(++done, static_cast<Index>(reader_.tiles().size()));
+    context.step(0);
   }
+  return facts;
+}
+
+void KernelFile::refuse_changed(Index tile) const {
+  const Tile where = spec().plan.tiles[static_cast<std::size_t>(tile)];
+  throw Error(
+      ErrorKind::kPartMissing,
+      fmt::format("{}: is damaged: tile {} of {} (rows {} to {}, columns {} to {}) was "
+                  "changed since it was written",
+                  path(), tile, spec().plan.matrices[static_cast<std::size_t>(where.matrix)].name,
+                  where.rows.start, where.rows.stop - 1, where.columns.start,
+                  where.columns.stop - 1));
 }
 
 std::string KernelFile::content_hash() const {

@@ -2,13 +2,13 @@
 // K(Y, X) and the diagonals of the sets to be predicted. The file is only read.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "engine/solve/kernel_facts.hpp"
 #include "engine/solve/symmetric_source.hpp"
 #include "io/files/input_files.hpp"
 #include "io/run/read_run.hpp"
@@ -46,14 +46,18 @@ class KernelFile {
   /// The variances of a set that has its diagonal, [n].
   std::vector<double> read_diagonal(const CrossKernel& cross) const;
 
-  /// Compares every tile with its hash; throws Error(kPartMissing) naming the first that was
-  /// changed. `on_tile(done, total)` [tiles] is called after each.
-  void check_tiles(const std::function<void(Index, Index)>& on_tile) const;
+  /// Compares every tile with its hash, and gathers what the bytes that were hashed say of Kxx: one
+  /// pass over the file. Throws Error(kPartMissing) naming a tile that was changed, Error(kOther)
+  /// naming an entry of Kxx that is not finite, Error(kInterrupted). The facts' bits do not depend
+  /// on the number of threads.
+  KernelFacts check_and_examine(SolveContext& context) const;
 
   /// Identifies the numbers: XXH3-128 over description and hashes of tiles.
   std::string content_hash() const;
 
  private:
+  [[noreturn]] void refuse_changed(Index tile) const;
+
   RunReader reader_;
   InputFile input_;
   Index kernel_matrix_ = -1;
