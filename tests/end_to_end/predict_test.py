@@ -167,6 +167,35 @@ class PredictTest(PredictCase):
                 self.assertAlmostEqual(f.attrs["jitter"] / mean / float(jitter.group(2)), 1, places=12)
             self.assertEqual(list(self.dir.glob("T.h5*")), [])
 
+    def test_one_image_equal_images_and_kernels_of_1e16(self):
+        np.save(self.dir / "one.npy", np.load(self.dir / "train.npy")[:1])
+        np.save(self.dir / "equal.npy", np.repeat(np.load(self.dir / "train.npy")[:1], 9, axis=0))
+        np.save(self.dir / "large.npy", np.load(self.dir / "train.npy")[:20].astype(np.float64) * 1e8)
+        np.save(self.dir / "scaled.npy", np.load(self.dir / "train.npy")[:20].astype(np.float64)
+                * 10.0 ** np.linspace(0, 8, 20)[:, None, None, None])
+        for name, count, jitter in (("one", 1, 0), ("equal", 9, 0.5), ("large", 20, 0), ("scaled", 20, 0)):
+            y = self.labels[:count]
+            np.save(self.dir / "few_y.npy", y)
+            self.build(out=f"{name}K.h5", train=f"{name}.npy", labels=False)
+            if name == "equal":
+                self.assert_fails(1, ["pivot 1", "--jitter"], "kernel-predict", "--kernels", "equalK.h5", "--out", "T.h5",
+                                  "--labels", "few_y.npy")
+            # Large rows meet coefficients of small ones: 1e8·u of y is what double leaves of a residual there.
+            tolerance = 1e-6 if name == "scaled" else 1e-8
+            for solver in (["cholesky"], ["cg", "--tolerance", tolerance]):
+                self.predict("--labels", "few_y.npy", "--jitter", jitter, "--solver", *solver, kernels=f"{name}K.h5",
+                             out=f"{name}_{solver[0]}.h5")
+            with h5py.File(self.dir / f"{name}K.h5") as k, h5py.File(self.dir / f"{name}_cholesky.h5") as a, \
+                    h5py.File(self.dir / f"{name}_cg.h5") as b:
+                kernel, targets = k["Kxx"][...] + jitter * np.eye(count), one_hot(y)[1]
+                residual = targets - kernel @ a["coefficients"][...]
+                # Higham, thm 10.4: of |K̃|·|a|, of which rounding leaves 4·N·u and a few more.
+                bound = 64 * count * 2.0**-53 * np.abs(kernel) @ np.abs(a["coefficients"][...]) + 1e-15
+                scale = np.sqrt(np.diag(kernel))  # rows of their own scale: Cholesky does not mind
+                self.assertLessEqual(np.max(np.abs(residual) / scale[:, None]), np.max(bound / scale[:, None]), name)
+                by_iteration = np.linalg.norm(targets - kernel @ b["coefficients"][...], axis=0)
+                self.assertLessEqual(np.max(by_iteration / np.linalg.norm(targets, axis=0)), 1.001 * tolerance, name)
+
     def test_jitter_auto_adds_nothing_where_nothing_is_needed(self):
         self.build()
         self.predict("--jitter", "auto")
