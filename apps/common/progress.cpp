@@ -82,8 +82,9 @@ void Progress::advance(Index pairs) {
 
 std::string Progress::line(double seconds) const {
   const double rate = static_cast<double>(done_pairs_ - first_pairs_) / std::max(seconds, 1e-9);
-  const auto left = static_cast<double>(total_pairs_ - done_pairs_);
-  const double percent = 100 * static_cast<double>(done_pairs_) / static_cast<double>(total_pairs_);
+  const Index done = std::min(done_pairs_, total_pairs_);  // a total may have been an estimate
+  const auto left = static_cast<double>(total_pairs_ - done);
+  const double percent = 100 * static_cast<double>(done) / static_cast<double>(total_pairs_);
   return fmt::format("{:5.1f} %  {} {}/s  {} left", percent, format_count(static_cast<Index>(rate)),
                      unit_, format_seconds(left / rate));
 }

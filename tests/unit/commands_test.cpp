@@ -112,6 +112,15 @@ TEST_CASE("progress on a terminal rewrites one line and takes it away at the end
   CHECK(recorded.writes[1] == "\r" + std::string(36, ' ') + "\r");
 }
 
+TEST_CASE("progress ends with 100 %, though the total was an estimate") {
+  Recorded recorded;
+  Progress progress = recorded.start(ProgressStyle::kLines);
+  recorded.now = 4;
+  progress.advance(1200);
+  REQUIRE(recorded.writes.size() == 1);
+  CHECK(recorded.writes[0].starts_with("100.0 %  300 pairs/s  0.0 s left"));
+}
+
 TEST_CASE("quiet progress writes nothing") {
   Recorded recorded;
   Progress progress = recorded.start(ProgressStyle::kNone);
