@@ -78,7 +78,7 @@ class Diagonals {
       const bool symmetric = kind == MatrixKind::kSymmetric && tile.on_diagonal();
       if (!symmetric && kind != MatrixKind::kDiagonal) continue;
       values.resize(num_entries(tile));
-      reader.read_kernel(t, values);
+      reader.read_planes(kKernelPlane, t, values);
       const Index set = spec.axes[static_cast<std::size_t>(tile.matrix)].rows;
       std::vector<double>& block = by_block_[static_cast<std::size_t>(set)][tile.block_row];
       const Index step = symmetric ? tile.columns.size() + 1 : 1;
@@ -107,7 +107,7 @@ class FileCheck {
  public:
   explicit FileCheck(const RunReader& reader)
       : reader_(reader), spec_(reader.spec()), kernel_tolerance_(promise(spec_).kernel) {
-    if (spec_.with_kernel) diagonals_.emplace(reader);
+    if (spec_.content.has(kKernelPlane)) diagonals_.emplace(reader);
   }
 
   std::vector<Finding> run(const std::function<void(const Tile&)>& on_tile) {
@@ -117,11 +117,10 @@ class FileCheck {
     for (const Index t : reader_.tiles()) {
       const Tile tile = spec_.plan.tiles[static_cast<std::size_t>(t)];
       check_stored(tile);
-      if (spec_.with_kernel) check_kernel(tile);
-      if (spec_.derivative == Derivative::kJacobian) check_jacobian(tile);
+      for (const PlaneGroup& group : spec_.content.planes) check_planes(tile, group);
       on_tile(tile);
     }
-    if (spec_.derivative == Derivative::kGradient) check_gradient();
+    if (!spec_.content.vector.empty()) check_sum();
     return checks_.take();
   }
 
@@ -161,15 +160,31 @@ class FileCheck {
     }
   }
 
+  // Whatever a plane holds, it is finite; K is more than that.
+  void check_planes(const Tile& tile, const PlaneGroup& group) {
+    const auto num_parameters = static_cast<Index>(spec_.parameter_names.size());
+    values_.resize(num_entries(tile) * static_cast<std::size_t>(group.num_planes(num_parameters)));
+    reader_.read_planes(group.name, tile.index, values_);
+    checks_.begin("finite");
+    for (std::size_t at = 0; at < values_.size(); ++at) {
+      if (std::isfinite(values_[at])) continue;
+      const auto entry = static_cast<Index>(at % num_entries(tile));
+      const std::string what =
+          group.prefix + place(tile, entry / tile.columns.size(), entry % tile.columns.size());
+      const std::string by =
+          group.per_parameter ? " by " + spec_.parameter_names[at / num_entries(tile)] : "";
+      checks_.fail("finite", false, fmt::format("{}{} is {}", what, by, values_[at]));
+    }
+    if (group.name == kKernelPlane) check_kernel(tile);
+  }
+
+  // K of a tile is in values_.
   void check_kernel(const Tile& tile) {
     const MatrixKind kind = matrix_of(spec_.plan, tile).kind;
     const MatrixAxes& axes = spec_.axes[static_cast<std::size_t>(tile.matrix)];
     const auto row_diagonal = diagonals_->of(axes.rows, tile.block_row);
     const auto column_diagonal =
         diagonals_->of(kind == MatrixKind::kCross ? axes.columns : axes.rows, tile.block_column);
-    values_.resize(num_entries(tile));
-    reader_.read_kernel(tile.index, values_);
-    checks_.begin("finite");
     checks_.begin("diagonal");
     checks_.begin("bound");
     std::size_t at = 0;
@@ -177,9 +192,8 @@ class FileCheck {
       const double kii = entry_or_unknown(row_diagonal, i);
       for (Index j = 0; j < tile.columns.size(); ++j) {
         const double value = values_[at++];
-        if (!std::isfinite(value)) {
-          checks_.fail("finite", false, fmt::format("{} is {}", place(tile, i, j), value));
-        } else if (kind == MatrixKind::kDiagonal) {
+        if (!std::isfinite(value)) continue;
+        if (kind == MatrixKind::kDiagonal) {
           check_variance(tile, i, value);
         } else {
           check_entry(tile, i, j, value, kii, entry_or_unknown(column_diagonal, j));
@@ -205,36 +219,22 @@ class FileCheck {
     }
   }
 
-  void check_jacobian(const Tile& tile) {
-    checks_.begin("finite");
-    values_.resize(num_entries(tile) * spec_.parameter_names.size());
-    reader_.read_jacobian(tile.index, values_);
-    for (std::size_t at = 0; at < values_.size(); ++at) {
-      if (std::isfinite(values_[at])) continue;
-      const auto entry = static_cast<Index>(at % num_entries(tile));
-      checks_.fail(
-          "finite", false,
-          fmt::format("d{} by {} is {}",
-                      place(tile, entry / tile.columns.size(), entry % tile.columns.size()),
-                      spec_.parameter_names[at / num_entries(tile)], values_[at]));
-    }
-  }
-
   // A share holds contributions only: their sum is made when the shares are merged.
-  void check_gradient() {
+  void check_sum() {
     if (reader_.shard() || !reader_.complete()) return;
     std::vector<double> sum(spec_.parameter_names.size(), 0.0), part(sum.size());
     for (const Index t : reader_.tiles()) {
-      reader_.read_tile_gradient(t, part);
+      reader_.read_tile_vector(t, part);
       for (std::size_t p = 0; p < sum.size(); ++p) sum[p] += part[p];
     }
-    checks_.begin("gradient", fmt::format("{} parameters", sum.size()));
-    const std::vector<double> gradient = reader_.gradient();
+    const std::string& name = spec_.content.vector;
+    checks_.begin(name, fmt::format("{} parameters", sum.size()));
+    const std::vector<double> stored = reader_.vector();
     for (std::size_t p = 0; p < sum.size(); ++p) {
-      if (std::isfinite(sum[p]) && gradient[p] == sum[p]) continue;
-      checks_.fail("gradient", false,
+      if (std::isfinite(sum[p]) && stored[p] == sum[p]) continue;
+      checks_.fail(name, false,
                    fmt::format("{} is {}, but its tiles add up to {}", spec_.parameter_names[p],
-                               gradient[p], sum[p]));
+                               stored[p], sum[p]));
     }
   }
 

@@ -60,17 +60,18 @@ class SampleCheck {
         promise_(promised_accuracy(inputs.network, spec_.data_type)) {}
 
   std::vector<Finding> run(Index num_samples) {
-    const bool jacobian = spec_.derivative == Derivative::kJacobian;
+    const bool kernel = spec_.content.has(kKernelPlane);
+    const bool jacobian = spec_.content.has(kJacobianPlane);
     Worst kernel_worst, jacobian_worst;
     std::mt19937_64 random(1);
     for (Index s = 0; s < num_samples; ++s) {
       const Entry entry = draw(random);
       if (!has_data(entry.tile)) continue;
-      if (spec_.with_kernel) kernel_worst.add(kernel_difference(entry), place(entry));
+      if (kernel) kernel_worst.add(kernel_difference(entry), place(entry));
       if (jacobian) jacobian_worst.add(jacobian_difference(entry), "d" + place(entry));
     }
     std::vector<Finding> findings;
-    if (spec_.with_kernel) {
+    if (kernel) {
       findings.push_back(kernel_worst.finding("samples", promise_.kernel));
     }
     if (jacobian) {
@@ -149,7 +150,7 @@ class SampleCheck {
     const double expected =
         images.on_diagonal ? kxx : reference::kernel(program, images.x, images.y);
     values_.resize(static_cast<std::size_t>(entry.tile.rows.size() * entry.tile.columns.size()));
-    reader_.read_kernel(entry.tile.index, values_);
+    reader_.read_planes(kKernelPlane, entry.tile.index, values_);
     const double scale = std::sqrt(kxx) * std::sqrt(kyy);
     const double difference = std::abs(values_[position(entry)] - expected);
     const double error = relative(difference, scale);
@@ -169,7 +170,7 @@ class SampleCheck {
                            : reference::kernel_gradient(inputs_.program, images.x, images.y);
     const auto area = static_cast<std::size_t>(entry.tile.rows.size() * entry.tile.columns.size());
     values_.resize(area * expected.gradient.size());
-    reader_.read_jacobian(entry.tile.index, values_);
+    reader_.read_planes(kJacobianPlane, entry.tile.index, values_);
     std::vector<double> sensitivities;
     std::vector<std::vector<double>> variance_gradients;  // of x and of y
     double largest = 0;

@@ -4,7 +4,7 @@
 //   BackendKind ──footprint()→ memory plan
 //        │ make()
 //        ▼
-//     Backend ──prepare(pixels)→ BackendBlock ──compute(tile)→ K, ∂K/∂θ, ∂L/∂θ of the tile
+//     Backend ──prepare(pixels)→ BackendBlock ──compute(tile)→ planes and vector of the tile
 //
 // engine/backend/lanes/ is the one that programs use. tests/support/reference_backend.hpp is
 // another, of the textbook recursion: the shortest example of how one is written.
@@ -15,8 +15,8 @@
 #include <span>
 #include <string_view>
 
-#include "engine/core/derivative.hpp"
 #include "engine/core/index.hpp"
+#include "engine/core/tile_content.hpp"
 #include "engine/network/program.hpp"
 #include "engine/parallel/executor.hpp"
 
@@ -28,9 +28,13 @@ struct BackendBlock {
   Range examples;  ///< positions in their source
 };
 
-/// What is computed of one tile. Spans of results are empty where nothing is asked for, and of
-/// networks without parameters; they hold no particular values before. `kernel` and `jacobian` are
-/// of the run's data type.
+/// Room for the planes of one kind, as TilePlane has them.
+struct PlaneRoom {
+  std::string_view name;
+  std::span<std::byte> entries;  ///< of the run's data type; no particular values before
+};
+
+/// What is computed of one tile: what the TileContent of the run lists.
 struct TileJob {
   const BackendBlock* rows = nullptr;
   const BackendBlock* columns = nullptr;  ///< nullptr: a diagonal, the pairs (x, x) of `rows`
@@ -41,9 +45,16 @@ struct TileJob {
   std::span<const double> upstream;
   /// ∂L/∂K of the mirror image [columns, rows]: of a symmetric matrix, off the diagonal.
   std::span<const double> mirrored_upstream;
-  std::span<std::byte> kernel;    ///< [rows, columns]
-  std::span<std::byte> jacobian;  ///< [P, rows, columns]
-  std::span<double> gradient;     ///< [P], 0 before: the tile's part, its mirror image's included
+  std::span<const PlaneRoom> planes;
+  std::span<double> vector;  ///< [P], 0 before: the tile's part, its mirror image's included
+
+  /// The room for the planes of that name; empty when they are not asked for.
+  std::span<std::byte> plane(std::string_view name) const {
+    for (const PlaneRoom& room : planes) {
+      if (room.name == name) return room.entries;
+    }
+    return {};
+  }
 };
 
 /// What a backend is made for. `program` must outlive it.
@@ -51,7 +62,7 @@ struct BackendRequest {
   const Program* program = nullptr;
   DataType data_type = DataType::kFloat32;
   Index tile_size = 0;  ///< most rows and columns of a tile, most examples of a block
-  Derivative derivative = Derivative::kNone;
+  TileContent content = content_of(true, Derivative::kNone);
 };
 
 /// What a backend holds in memory [bytes], besides pixels, ∂L/∂K and results, at most.
@@ -83,6 +94,7 @@ class BackendKind {
 
   /// What the bits of a result depend on: an instruction set ("AVX2"), a device.
   virtual std::string_view name() const = 0;
+  /// Throws Error(kUsage) when the content is not what this backend can compute; make() likewise.
   virtual Footprint footprint(const BackendRequest& request) const = 0;
   /// `executor` runs what the backend has to do in parallel, and must outlive it.
   virtual std::unique_ptr<Backend> make(const BackendRequest& request,

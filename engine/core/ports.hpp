@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string_view>
 
 #include "engine/core/index.hpp"
 #include "engine/core/tile.hpp"
@@ -24,17 +25,24 @@ class BlockSource {
   virtual void read(Range examples, std::span<double> pixels) = 0;
 };
 
-/// One finished tile. All spans are valid during the call only. Which of them are filled depends on
-/// the run; an empty span means "not asked for".
+/// Planes of one kind (tile_content.hpp).
+struct TilePlane {
+  std::string_view name;
+  /// [rows, columns], row-major, or [P, rows, columns] where there is one for each parameter; of
+  /// the result's data type. Of a diagonal tile both triangles are filled.
+  std::span<const std::byte> entries;
+};
+
+/// One finished tile: what the run's TileContent lists. All spans are valid during the call only.
 struct TileResult {
   Tile tile;
   DataType data_type = DataType::kFloat64;
-  /// [rows, columns], row-major, of `data_type`. Of a diagonal tile both triangles are filled.
-  std::span<const std::byte> kernel;
-  /// [P, rows, columns], of `data_type`: ∂K/∂θ.
-  std::span<const std::byte> jacobian;
-  /// [P] float64: this tile's contribution to ∂L/∂θ, its mirror image included.
-  std::span<const double> gradient;
+  std::span<const TilePlane> planes;
+  /// [P]: this tile's part of what is summed over tiles, its mirror image included; empty: none.
+  std::span<const double> vector;
+
+  /// Entries of the planes of that name; empty when there are none.
+  std::span<const std::byte> plane(std::string_view name) const;
 };
 
 /// Where finished tiles go. Called in the order of the tile plan.
@@ -54,5 +62,12 @@ class UpstreamSource {
   /// Entries `rows` × `columns` of ∂L/∂K to `values`, row-major. Need not be symmetric.
   virtual void read(Range rows, Range columns, std::span<double> values) = 0;
 };
+
+inline std::span<const std::byte> TileResult::plane(std::string_view name) const {
+  for (const TilePlane& candidate : planes) {
+    if (candidate.name == name) return candidate.entries;
+  }
+  return {};
+}
 
 }  // namespace gramtile

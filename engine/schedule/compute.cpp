@@ -26,13 +26,9 @@ std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
 struct TileTask : PipelineItem {
   Tile tile;
   std::shared_ptr<const BackendBlock> rows, columns;
-  AlignedBuffer<std::byte> kernel, jacobian;
-  std::vector<double> upstream, mirrored_upstream, gradient;
+  std::vector<AlignedBuffer<std::byte>> planes;  ///< by group of the content
+  std::vector<double> upstream, mirrored_upstream, vector;
 };
-
-std::span<std::byte> bytes_of(AlignedBuffer<std::byte>& buffer) {
-  return {buffer.data(), buffer.size()};
-}
 
 /// Position of the first entry that is not finite, or their number.
 template <class T>
@@ -56,7 +52,7 @@ class ComputeRun {
         backend_(backend_of(options).make({.program = request.program,
                                            .data_type = options.data_type,
                                            .tile_size = request.plan->tile_size,
-                                           .derivative = request.derivative},
+                                           .content = request.content},
                                           *executor_)),
         blocks_(*backend_, request.program->input, memory_.num_blocks) {}
 
@@ -83,7 +79,7 @@ class ComputeRun {
       BlockSource& columns = sources.columns != nullptr ? *sources.columns : *sources.rows;
       task->columns = blocks_.get(columns, task->tile.columns);
     }
-    if (request_.derivative == Derivative::kGradient) read_upstream(*task);
+    if (request_.content.vector == kGradientVector) read_upstream(*task);
     return task;
   }
 
@@ -102,20 +98,20 @@ class ComputeRun {
     const MatrixSpec& matrix = matrix_of(task.tile);
     const std::size_t plane_bytes =
         as_size(task.tile.rows.size() * task.tile.columns.size()) * size_in_bytes(data_type_);
-    const std::size_t num_parameters = request_.program->parameters.size();
-    const bool gradient = request_.derivative == Derivative::kGradient;
-    if (request_.with_kernel || !gradient) task.kernel = AlignedBuffer<std::byte>(plane_bytes);
-    if (request_.derivative == Derivative::kJacobian)
-      task.jacobian = AlignedBuffer<std::byte>(plane_bytes * num_parameters);
-    if (gradient) task.gradient.assign(num_parameters, 0.0);
+    const TileContent& content = request_.content;
+    std::vector<PlaneRoom> rooms;
+    for (const PlaneGroup& group : content.planes) {
+      task.planes.emplace_back(plane_bytes * as_size(group.num_planes(num_parameters())));
+      rooms.push_back({group.name, {task.planes.back().data(), task.planes.back().size()}});
+    }
+    if (!content.vector.empty()) task.vector.assign(as_size(num_parameters()), 0.0);
     backend_->compute({.rows = task.rows.get(),
                        .columns = task.columns.get(),
                        .triangle = matrix.kind == MatrixKind::kSymmetric && task.tile.on_diagonal(),
                        .upstream = task.upstream,
                        .mirrored_upstream = task.mirrored_upstream,
-                       .kernel = bytes_of(task.kernel),
-                       .jacobian = bytes_of(task.jacobian),
-                       .gradient = task.gradient});
+                       .planes = rooms,
+                       .vector = task.vector});
     check_finite(task);
     // What waits for its turn to be delivered holds its result and nothing else. Not `= {}`, which
     // empties a vector and keeps its memory.
@@ -125,24 +121,29 @@ class ComputeRun {
     task.mirrored_upstream = std::vector<double>();
   }
 
+  Index num_parameters() const { return static_cast<Index>(request_.program->parameters.size()); }
+
   void check_finite(const TileTask& task) const {
     const MatrixSpec& matrix = matrix_of(task.tile);
     const auto& parameters = request_.program->parameters;
-    const Index width = task.tile.columns.size(), plane = task.tile.rows.size() * width;
-    const auto refuse = [&](const std::string& name, std::size_t at) {
-      const Index entry = static_cast<Index>(at) % plane;
+    const Index width = task.tile.columns.size(), area = task.tile.rows.size() * width;
+    for (std::size_t g = 0; g < task.planes.size(); ++g) {
+      const auto at = find_not_finite(task.planes[g]);
+      if (!at) continue;
+      const PlaneGroup& group = request_.content.planes[g];
+      std::string name = group.prefix + matrix.name;
+      if (group.per_parameter) name += "/d" + parameters[*at / as_size(area)].name;
+      const Index entry = static_cast<Index>(*at) % area;
       throw Error(
           ErrorKind::kOther,
           fmt::format("{}[{}, {}] is not finite: {}", name, task.tile.rows.start + entry / width,
                       task.tile.columns.start + entry % width, overflow_advice()));
-    };
-    if (const auto at = find_not_finite(task.kernel)) refuse(matrix.name, *at);
-    if (const auto at = find_not_finite(task.jacobian))
-      refuse(fmt::format("d{}/d{}", matrix.name, parameters[*at / as_size(plane)].name), *at);
-    for (std::size_t p = 0; p < task.gradient.size(); ++p) {
-      if (!std::isfinite(task.gradient[p])) {
-        throw Error(ErrorKind::kOther, fmt::format("the gradient by {} is not finite; {}",
-                                                   parameters[p].name, overflow_advice()));
+    }
+    for (std::size_t p = 0; p < task.vector.size(); ++p) {
+      if (!std::isfinite(task.vector[p])) {
+        throw Error(ErrorKind::kOther,
+                    fmt::format("the {} by {} is not finite; {}", request_.content.vector,
+                                parameters[p].name, overflow_advice()));
       }
     }
   }
@@ -165,9 +166,12 @@ class ComputeRun {
     TileResult result;
     result.tile = task.tile;
     result.data_type = data_type_;
-    if (request_.with_kernel) result.kernel = bytes_of(task.kernel);
-    result.jacobian = bytes_of(task.jacobian);
-    result.gradient = task.gradient;
+    std::vector<TilePlane> planes;
+    for (std::size_t g = 0; g < task.planes.size(); ++g)
+      planes.push_back(
+          {request_.content.planes[g].name, {task.planes[g].data(), task.planes[g].size()}});
+    result.planes = planes;
+    result.vector = task.vector;
     sink_.write(result);
     if (on_delivered_) on_delivered_(task.tile);
   }
@@ -188,7 +192,10 @@ class ComputeRun {
 
 void compute_tiles(const ComputeRequest& request, const ComputeOptions& options, TileSink& sink,
                    std::stop_token stop, const std::function<void(const Tile&)>& on_delivered) {
-  if (request.derivative == Derivative::kGradient && request.upstream == nullptr) {
+  const TileContent& content = request.content;
+  if (content.planes.empty() && content.vector.empty())
+    throw Error(ErrorKind::kUsage, "nothing of a tile is asked for");
+  if (content.vector == kGradientVector && request.upstream == nullptr) {
     throw Error(ErrorKind::kUsage, "a gradient needs an upstream matrix");
   }
   ComputeRun(request, options, sink, std::move(stop), on_delivered).run();

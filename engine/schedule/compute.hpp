@@ -15,10 +15,10 @@
 #include <stop_token>
 #include <vector>
 
-#include "engine/core/derivative.hpp"
 #include "engine/core/index.hpp"
 #include "engine/core/ports.hpp"
 #include "engine/core/tile.hpp"
+#include "engine/core/tile_content.hpp"
 #include "engine/network/program.hpp"
 
 namespace gramtile {
@@ -48,15 +48,15 @@ struct ComputeRequest {
   const TilePlan* plan = nullptr;
   std::vector<MatrixSources> sources;  ///< by matrix of the plan
   std::vector<Index> tiles;  ///< indices into plan->tiles, increasing: what is still to do
-  bool with_kernel = true;
-  Derivative derivative = Derivative::kNone;  ///< fills TileResult::gradient, ::jacobian
-  UpstreamSource* upstream = nullptr;
+  TileContent content = content_of(true, Derivative::kNone);  ///< what of each
+  UpstreamSource* upstream = nullptr;  ///< ∂L/∂K, where the content has a gradient
 };
 
 /// Computes the tiles and delivers each to `sink`, in order. When `stop` is requested, the tiles in
 /// hand are finished and delivered and the call returns early. `on_delivered` is called after each
 /// delivery, from the delivering thread.
-/// Throws what the ports throw; Error(kOther) naming the matrix and entry when a kernel entry is
+/// Throws what the ports and the backend throw; Error(kUsage) when nothing is asked for, or a
+/// gradient without an upstream; Error(kOther) naming the matrix and entry when a kernel entry is
 /// not finite (float overflow); Error(kUsage) when memory_bytes is too small for a single tile,
 /// naming the least that would do.
 void compute_tiles(const ComputeRequest& request, const ComputeOptions& options, TileSink& sink,
@@ -78,6 +78,6 @@ MemoryPlan plan_memory(const ComputeRequest& request, const ComputeOptions& opti
 /// A tile size that suits the program, the memory bound and the matrices (a multiple of 16, at most
 /// 256; smaller for small N, so that every thread has work).
 Index default_tile_size(const Program& program, std::span<const MatrixSpec> matrices,
-                        const ComputeOptions& options, Derivative derivative);
+                        const ComputeOptions& options, const TileContent& content);
 
 }  // namespace gramtile

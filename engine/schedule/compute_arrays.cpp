@@ -8,28 +8,28 @@
 namespace gramtile {
 namespace {
 
-// What a tile size is chosen for: that of the commands (apps/common/job.cpp), with what --memory
+// What a tile size is chosen for: that of the commands (io/job/tile_choice.cpp), with what --memory
 // 2GiB leaves the engine.
 constexpr int kThreadsForTileSize = 8;
 constexpr std::size_t kMemoryForTileSize = std::size_t{1792} << 20;
 
 Index choose_tile_size(const Program& program, const MatrixSpec& matrix,
-                       const ComputeOptions& options, Derivative derivative) {
+                       const ComputeOptions& options, const TileContent& content) {
   ComputeOptions usual = options;
   usual.num_threads = kThreadsForTileSize;
   usual.memory_bytes = kMemoryForTileSize;
-  const Index size = default_tile_size(program, {&matrix, 1}, usual, derivative);
+  const Index size = default_tile_size(program, {&matrix, 1}, usual, content);
   const TilePlan plan{.tile_size = size, .matrices = {}, .tiles = {}};
   ComputeRequest request;
   request.program = &program;
   request.plan = &plan;
-  request.derivative = derivative;
+  request.content = content;
   try {
     plan_memory(request, options);
     return size;
   } catch (const Error&) {  // too little for such tiles
     usual.memory_bytes = options.memory_bytes;
-    return default_tile_size(program, {&matrix, 1}, usual, derivative);
+    return default_tile_size(program, {&matrix, 1}, usual, content);
   }
 }
 
@@ -40,16 +40,17 @@ class ArraySink : public TileSink {
       : targets_(targets), symmetric_(symmetric) {}
 
   void write(const TileResult& tile) override {
-    place(tile, tile.kernel.data(), targets_.kernel);
+    place(tile, tile.plane(kKernelPlane).data(), targets_.kernel);
     const auto plane_bytes = static_cast<std::size_t>(tile.tile.rows.size()) *
                              static_cast<std::size_t>(tile.tile.columns.size()) *
                              size_in_bytes(tile.data_type);
     for (Index plane = 0; plane < targets_.jacobian.num_planes; ++plane) {
       MatrixSpan to = targets_.jacobian.first;
       to.data = static_cast<std::byte*>(to.data) + plane * targets_.jacobian.plane_stride;
-      place(tile, tile.jacobian.data() + static_cast<std::size_t>(plane) * plane_bytes, to);
+      place(tile, tile.plane(kJacobianPlane).data() + static_cast<std::size_t>(plane) * plane_bytes,
+            to);
     }
-    for (std::size_t p = 0; p < tile.gradient.size(); ++p) targets_.gradient[p] += tile.gradient[p];
+    for (std::size_t p = 0; p < tile.vector.size(); ++p) targets_.gradient[p] += tile.vector[p];
   }
 
  private:
@@ -94,14 +95,14 @@ void fill_arrays(const Program& program, BlockSource& rows, BlockSource* columns
                           .kind = symmetric ? MatrixKind::kSymmetric : MatrixKind::kCross,
                           .num_rows = rows.num_examples(),
                           .num_columns = symmetric ? rows.num_examples() : columns->num_examples()};
-  if (tile_size == 0) tile_size = choose_tile_size(program, matrix, options, derivative);
+  const TileContent content = content_of(targets.kernel.data != nullptr, derivative);
+  if (tile_size == 0) tile_size = choose_tile_size(program, matrix, options, content);
   const TilePlan plan = plan_tiles({matrix}, tile_size);
   ComputeRequest request{
       .program = &program, .plan = &plan, .sources = {{&rows, columns}}, .tiles = {}};
   request.tiles.resize(plan.tiles.size());
   std::iota(request.tiles.begin(), request.tiles.end(), 0);
-  request.with_kernel = targets.kernel.data != nullptr;
-  request.derivative = derivative;
+  request.content = content;
   request.upstream = upstream;
   ArraySink sink(targets, symmetric);
   compute_tiles(request, options, sink);

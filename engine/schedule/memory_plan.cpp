@@ -29,15 +29,18 @@ Sizes sizes_for(const ComputeRequest& request, const ComputeOptions& options) {
   const Footprint own = backend.footprint({.program = request.program,
                                            .data_type = options.data_type,
                                            .tile_size = edge,
-                                           .derivative = request.derivative});
+                                           .content = request.content});
   const auto area = static_cast<std::size_t>(edge * edge);
-  const bool jacobian = request.derivative == Derivative::kJacobian;
-  const std::size_t planes = 1 + (jacobian ? request.program->parameters.size() : 0);
+  // K is counted where it is not asked for, too: tiles of a run then have one size, with it or not.
+  const auto num_parameters = static_cast<Index>(request.program->parameters.size());
+  const Index planes =
+      request.content.num_planes(num_parameters) + (request.content.has(kKernelPlane) ? 0 : 1);
   Sizes sizes;
   sizes.block = own.block_bytes;
-  sizes.tile = own.tile_bytes + area * size_in_bytes(options.data_type) * planes;
+  sizes.tile =
+      own.tile_bytes + area * size_in_bytes(options.data_type) * static_cast<std::size_t>(planes);
   // ∂L/∂K of the tile and of its mirror image.
-  if (request.derivative == Derivative::kGradient) sizes.tile += 2 * area * sizeof(double);
+  if (request.content.vector == kGradientVector) sizes.tile += 2 * area * sizeof(double);
   sizes.thread = own.thread_bytes;
   sizes.pixels =
       static_cast<std::size_t>(edge * request.program->input.num_values()) * sizeof(double);
@@ -54,10 +57,15 @@ std::size_t total(const Sizes& sizes, Index threads, Index blocks, Index live) {
          static_cast<std::size_t>(threads) * sizes.thread + sizes.pixels;
 }
 
+/// Everything but K alone is taken for a derivative.
+bool is_kernel_alone(const TileContent& content) {
+  return content == content_of(true, Derivative::kNone);
+}
+
 /// Live tiles that keep `threads` threads busy.
-Index enough_live_tiles(Derivative derivative, Index threads) {
+Index enough_live_tiles(const TileContent& content, Index threads) {
   // Tiles are cut into many tasks; while one is short of them there is another.
-  if (derivative == Derivative::kNone) return std::max<Index>(3, threads + 1);
+  if (is_kernel_alone(content)) return std::max<Index>(3, threads + 1);
   // A tile of a gradient holds much more than one of K, so as few as will do, at 4 tasks a tile.
   // More did not raise the rate in a trial with tasks that sleep, on 2 to 16 threads.
   return std::max<Index>(2, 1 + (threads + 3) / 4);
@@ -92,9 +100,9 @@ MemoryPlan plan_memory(const ComputeRequest& request, const ComputeOptions& opti
                     request.plan->tile_size, threads, in_mebibytes(total(sizes, threads, 2, 1))));
   }
   // Up to three live tiles, then blocks, then as many tiles more as there is room for.
-  const Index most_live = enough_live_tiles(request.derivative, threads);
+  const Index most_live = enough_live_tiles(request.content, threads);
   const Index most_blocks =
-      request.derivative == Derivative::kNone ? kMostBlocks : kMostBlocksOfDerivative;
+      is_kernel_alone(request.content) ? kMostBlocks : kMostBlocksOfDerivative;
   plan.num_live_tiles = 1;
   plan.num_blocks = 2;
   const auto add_tiles = [&](Index most) {
@@ -115,7 +123,7 @@ MemoryPlan plan_memory(const ComputeRequest& request, const ComputeOptions& opti
 }
 
 Index default_tile_size(const Program& program, std::span<const MatrixSpec> matrices,
-                        const ComputeOptions& options, Derivative derivative) {
+                        const ComputeOptions& options, const TileContent& content) {
   constexpr Index kLargest = 256, kSmallest = 16;
   Index extent = 1;
   for (const MatrixSpec& matrix : matrices) {
@@ -128,10 +136,10 @@ Index default_tile_size(const Program& program, std::span<const MatrixSpec> matr
     ComputeRequest request;
     request.program = &program;
     request.plan = &plan;
-    request.derivative = derivative;
+    request.content = content;
     try {
       // K: some blocks more than three tiles use, or every tile would prepare its blocks anew.
-      const Index enough = derivative == Derivative::kNone ? 8 : kMostBlocksOfDerivative;
+      const Index enough = is_kernel_alone(content) ? 8 : kMostBlocksOfDerivative;
       if (plan_memory(request, options).num_blocks >= enough) break;
     } catch (const Error&) {
       // too large: try the next

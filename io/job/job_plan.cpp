@@ -141,8 +141,7 @@ ComputeRequest JobPlan::compute_request() const {
     request.sources.push_back(
         {.rows = data(spec.axes[m].rows), .columns = cross ? data(spec.axes[m].columns) : nullptr});
   }
-  request.with_kernel = spec.with_kernel;
-  request.derivative = spec.derivative;
+  request.content = spec.content;
   request.upstream = upstream;
   return request;
 }
@@ -162,8 +161,7 @@ JobPlan plan_job(const JobRequest& request) {
   RunSpec& spec = plan.spec;
   spec.data_type = request.data_type;
   spec.layout = request.layout;
-  spec.with_kernel = request.with_kernel;
-  spec.derivative = request.derivative;
+  spec.content = content_of(request.with_kernel, request.derivative);
   spec.instruction_set = backend_of(plan.options).name();
   spec.command = request.command;
   spec.created = creation_time();

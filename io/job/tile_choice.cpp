@@ -64,7 +64,7 @@ class TileChoice {
 
  private:
   Index default_size(const ComputeOptions& options) const {
-    return default_tile_size(plan_.inputs.program, matrices_, options, plan_.spec.derivative);
+    return default_tile_size(plan_.inputs.program, matrices_, options, plan_.spec.content);
   }
 
   // Whether the least that a run with such tiles needs is within its memory.
@@ -73,7 +73,7 @@ class TileChoice {
     ComputeRequest compute;
     compute.program = &plan_.inputs.program;
     compute.plan = &tiles;
-    compute.derivative = plan_.spec.derivative;
+    compute.content = plan_.spec.content;
     try {
       plan_memory(compute, plan_.options);
       return true;

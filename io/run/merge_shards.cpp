@@ -156,39 +156,6 @@ class OpenShare {
   std::optional<RunReader> reader_;
 };
 
-/// The tile as the engine delivered it.
-class Unpacked {
- public:
-  Unpacked(const RunSpec& spec, const Tile& tile, std::span<const std::byte> packed) {
-    const ChunkShape chunk = chunk_shape(spec.plan, tile.matrix);
-    const std::size_t element = size_in_bytes(spec.data_type);
-    const std::size_t chunk_bytes = chunk.num_entries() * element;
-    const std::size_t entry_bytes =
-        static_cast<std::size_t>(tile.rows.size() * tile.columns.size()) * element;
-    const std::size_t kernels = spec.with_kernel ? 1 : 0;
-    const std::size_t planes = kernels + static_cast<std::size_t>(num_jacobians(spec));
-    entries_.resize(planes * entry_bytes);
-    for (std::size_t i = 0; i < planes; ++i)
-      unpad(tile, chunk, element, packed.subspan(i * chunk_bytes, chunk_bytes),
-            std::span(entries_).subspan(i * entry_bytes, entry_bytes));
-    gradient_.resize(static_cast<std::size_t>(num_gradients(spec)));
-    std::ranges::copy(packed.subspan(planes * chunk_bytes),
-                      std::as_writable_bytes(std::span(gradient_)).begin());
-    result_.tile = tile;
-    result_.data_type = spec.data_type;
-    result_.kernel = std::span<const std::byte>(entries_).first(kernels * entry_bytes);
-    result_.jacobian = std::span<const std::byte>(entries_).subspan(kernels * entry_bytes);
-    result_.gradient = gradient_;
-  }
-
-  const TileResult& result() const { return result_; }
-
- private:
-  std::vector<std::byte> entries_;
-  std::vector<double> gradient_;
-  TileResult result_;
-};
-
 class MergeProgress {
  public:
   using Report = std::function<void(Index, Index)>;
@@ -242,7 +209,7 @@ void merge_shards(const std::string& out_path, const std::vector<std::string>& s
       refuse(
           fmt::format("{}: is damaged: tile {} does not match its hash; compute this share again",
                       reader.path(), t));
-    const Unpacked tile(spec, spec.plan.tiles[static_cast<std::size_t>(t)], packed);
+    const UnpackedTile tile(spec, spec.plan.tiles[static_cast<std::size_t>(t)], packed);
     writer.write(tile.result());
     progress.advance(t);
     ++num_done;

@@ -77,9 +77,8 @@ void transpose(std::size_t rows, std::size_t columns, const std::byte* from, std
 std::size_t packed_bytes(const RunSpec& spec, const Tile& tile) {
   const std::size_t chunk_bytes =
       chunk_shape(spec.plan, tile.matrix).num_entries() * size_in_bytes(spec.data_type);
-  const auto num_chunks =
-      static_cast<std::size_t>((spec.with_kernel ? 1 : 0) + num_jacobians(spec));
-  return num_chunks * chunk_bytes + static_cast<std::size_t>(num_gradients(spec)) * sizeof(double);
+  return static_cast<std::size_t>(num_planes(spec)) * chunk_bytes +
+         static_cast<std::size_t>(vector_size(spec)) * sizeof(double);
 }
 
 std::vector<std::byte> pack(const RunSpec& spec, const TileResult& result) {
@@ -89,11 +88,14 @@ std::vector<std::byte> pack(const RunSpec& spec, const TileResult& result) {
   const std::size_t element = size_in_bytes(spec.data_type);
   const std::size_t entry_bytes =
       static_cast<std::size_t>(tile.rows.size() * tile.columns.size()) * element;
-  const auto jacobians = static_cast<std::size_t>(num_jacobians(spec));
-  const auto gradients = static_cast<std::size_t>(num_gradients(spec));
-  if (result.kernel.size() < (spec.with_kernel ? entry_bytes : 0) ||
-      result.jacobian.size() < jacobians * entry_bytes || result.gradient.size() < gradients ||
-      (result.data_type != spec.data_type && (spec.with_kernel || jacobians > 0)))
+  const auto vector = static_cast<std::size_t>(vector_size(spec));
+  bool is_whole = result.vector.size() >= vector &&
+                  (result.data_type == spec.data_type || spec.content.planes.empty());
+  for (const PlaneGroup& group : spec.content.planes) {
+    const std::size_t needed = static_cast<std::size_t>(num_planes(spec, group)) * entry_bytes;
+    is_whole = is_whole && result.plane(group.name).size() >= needed;
+  }
+  if (!is_whole)
     throw Error(ErrorKind::kOther,
                 fmt::format("a bug: the engine delivered a tile of {} that lacks "
                             "what the output file is to hold",
@@ -106,22 +108,47 @@ std::vector<std::byte> pack(const RunSpec& spec, const TileResult& result) {
     pad(tile, chunk, spec.data_type, entries, std::span(packed).subspan(offset, bytes));
     offset += bytes;
   };
-  if (spec.with_kernel) append(matrix.name, result.kernel.first(entry_bytes));
-  for (std::size_t p = 0; p < jacobians; ++p)
-    append(fmt::format("{}[{}]", jacobian_name(matrix), spec.parameter_names[p]),
-           result.jacobian.subspan(p * entry_bytes, entry_bytes));
-  for (std::size_t p = 0; p < gradients; ++p) {
-    if (!std::isfinite(result.gradient[p]))
-      throw Error(
-          ErrorKind::kOther,
-          fmt::format("the gradient by {} is not finite in rows {}:{}, columns {}:{} of {}; "
-                      "use --dtype float64, or scale the images",
-                      spec.parameter_names[p], tile.rows.start, tile.rows.stop, tile.columns.start,
-                      tile.columns.stop, matrix.name));
+  for (const PlaneGroup& group : spec.content.planes) {
+    const std::string name = dataset_name(group, matrix);
+    const auto count = static_cast<std::size_t>(num_planes(spec, group));
+    for (std::size_t p = 0; p < count; ++p)
+      append(group.per_parameter ? fmt::format("{}[{}]", name, spec.parameter_names[p]) : name,
+             result.plane(group.name).subspan(p * entry_bytes, entry_bytes));
   }
-  if (gradients > 0)
-    std::memcpy(&packed[offset], result.gradient.data(), gradients * sizeof(double));
+  for (std::size_t p = 0; p < vector; ++p) {
+    if (!std::isfinite(result.vector[p]))
+      throw Error(ErrorKind::kOther,
+                  fmt::format("the {} by {} is not finite in rows {}:{}, columns {}:{} of {}; "
+                              "use --dtype float64, or scale the images",
+                              spec.content.vector, spec.parameter_names[p], tile.rows.start,
+                              tile.rows.stop, tile.columns.start, tile.columns.stop, matrix.name));
+  }
+  if (vector > 0) std::memcpy(&packed[offset], result.vector.data(), vector * sizeof(double));
   return packed;
+}
+
+UnpackedTile::UnpackedTile(const RunSpec& spec, const Tile& tile,
+                           std::span<const std::byte> packed) {
+  const ChunkShape chunk = chunk_shape(spec.plan, tile.matrix);
+  const std::size_t element = size_in_bytes(spec.data_type);
+  const std::size_t chunk_bytes = chunk.num_entries() * element;
+  const std::size_t entry_bytes =
+      static_cast<std::size_t>(tile.rows.size() * tile.columns.size()) * element;
+  const auto count = static_cast<std::size_t>(num_planes(spec));
+  entries_.resize(count * entry_bytes);
+  for (std::size_t i = 0; i < count; ++i)
+    unpad(tile, chunk, element, packed.subspan(i * chunk_bytes, chunk_bytes),
+          std::span(entries_).subspan(i * entry_bytes, entry_bytes));
+  std::size_t first = 0;
+  for (const PlaneGroup& group : spec.content.planes) {
+    const std::size_t bytes = static_cast<std::size_t>(num_planes(spec, group)) * entry_bytes;
+    planes_.push_back({group.name, std::span<const std::byte>(entries_).subspan(first, bytes)});
+    first += bytes;
+  }
+  vector_.resize(static_cast<std::size_t>(vector_size(spec)));
+  std::ranges::copy(packed.subspan(count * chunk_bytes),
+                    std::as_writable_bytes(std::span(vector_)).begin());
+  result_ = {.tile = tile, .data_type = spec.data_type, .planes = planes_, .vector = vector_};
 }
 
 void unpad(const Tile& tile, ChunkShape chunk, std::size_t element_bytes,

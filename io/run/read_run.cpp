@@ -111,7 +111,7 @@ void check_counts(const hdf5::File& file, const RunSpec& spec, std::optional<Sha
     if (!shard && static_cast<std::uint64_t>(set.num_examples) > file_bytes / 8)
       refuse(set.num_examples, "examples of " + set.name);
   }
-  const auto planes = static_cast<double>((spec.with_kernel ? 1 : 0) + num_jacobians(spec));
+  const auto planes = static_cast<double>(num_planes(spec));
   for (std::size_t m = 0; m < spec.plan.matrices.size(); ++m) {
     const Range all = spec.plan.tiles.of_matrix(static_cast<Index>(m));
     if (std::max(all.start, tiles.start) >= std::min(all.stop, tiles.stop)) continue;
@@ -258,24 +258,24 @@ struct RunReader::Impl {
 
   /// Entries of one chunk, to rows of `values` that are `stride` apart: in one piece from the first
   /// to the last, or, where most of that is not wanted, row by row.
-  void read_part(Index matrix, ChunkShape chunk, Range rows, Range columns, Index stride,
-                 std::span<double> values) const {
+  void read_part(const PlaneGroup& group, Index matrix, ChunkShape chunk, Range rows, Range columns,
+                 Index stride, std::span<double> values) const {
     const bool by_row = 2 * columns.size() < chunk.columns;
     for (Index row = rows.start; row < rows.stop;) {
       const Range piece{row, by_row ? row + 1 : rows.stop};
-      read_piece(matrix, chunk, piece, columns, stride,
+      read_piece(group, matrix, chunk, piece, columns, stride,
                  values.subspan(static_cast<std::size_t>((row - rows.start) * stride)));
       row = piece.stop;
     }
   }
 
-  void read_piece(Index matrix, ChunkShape chunk, Range rows, Range columns, Index stride,
-                  std::span<double> values) const {
+  void read_piece(const PlaneGroup& group, Index matrix, ChunkShape chunk, Range rows,
+                  Range columns, Index stride, std::span<double> values) const {
     const std::size_t element = size_in_bytes(spec.data_type);
     const Index first = rows.start % chunk.rows * chunk.columns + columns.start % chunk.columns;
     const Index count = (rows.size() - 1) * chunk.columns + columns.size();
-    const std::uint64_t offset =
-        map.kernel_chunk_offset(matrix, rows.start / chunk.rows, columns.start / chunk.columns);
+    const std::uint64_t offset = map.plane_chunk_offset(group, matrix, rows.start / chunk.rows,
+                                                        columns.start / chunk.columns);
     std::vector<std::byte> bytes(static_cast<std::size_t>(count) * element);
     file.read_all(offset + static_cast<std::uint64_t>(first) * element, bytes);
     for (Index r = 0; r < rows.size(); ++r) {
@@ -357,10 +357,11 @@ std::uint64_t RunReader::actual_hash(Index tile) const { return scan(tile); }
 
 std::uint64_t RunReader::scan(Index tile, const KernelRows& on_kernel) const {
   Hasher64 hasher;
-  bool is_kernel = spec().with_kernel && on_kernel;  // the first piece
+  const Index kernel = first_plane(spec(), kKernelPlane);
+  Index plane = 0;
   for (const Piece& piece : impl_->map.pieces(tile)) {
-    impl_->scan_piece(tile, piece, hasher, is_kernel ? on_kernel : KernelRows());
-    is_kernel = false;
+    impl_->scan_piece(tile, piece, hasher, plane == kernel ? on_kernel : KernelRows());
+    ++plane;
   }
   return hasher.value();
 }
@@ -377,7 +378,7 @@ MetadataCheck RunReader::check_metadata() const {
     return {.note = "as sealed; not made anew: written by version " + version + " with HDF5 " +
                     text_of(d.seal->library_version)};
   const hdf5::FileImage image = build_image(d.spec, d.shard);
-  Seal created = seal_of(image);
+  Seal created = seal_of(image, d.spec);
   created.conclusion = d.seal->conclusion;
   const bool same = created.frame == d.seal->frame && created.regions == d.seal->regions &&
                     created.file_bytes == d.seal->file_bytes;
@@ -385,8 +386,15 @@ MetadataCheck RunReader::check_metadata() const {
   return {.note = "as sealed, and as its description gives"};
 }
 
-void RunReader::read_kernel(Index tile, std::span<double> values) const {
-  impl_->read_plane(tile, 0, read_packed(tile), values);
+void RunReader::read_planes(std::string_view name, Index tile, std::span<double> values) const {
+  const PlaneGroup* group = spec().content.find(name);
+  if (group == nullptr) throw DataError(path(), "holds no planes " + std::string(name));
+  const std::vector<std::byte> packed = read_packed(tile);
+  const auto first = static_cast<std::size_t>(first_plane(spec(), name));
+  const auto planes = static_cast<std::size_t>(num_planes(spec(), *group));
+  const std::size_t size = values.size() / std::max<std::size_t>(planes, 1);
+  for (std::size_t p = 0; p < planes; ++p)
+    impl_->read_plane(tile, first + p, packed, values.subspan(p * size, size));
 }
 
 namespace {
@@ -400,34 +408,27 @@ Range first_part(Range range, Index extent) {
 
 void RunReader::read_entries(Index matrix, Range rows, Range columns,
                              std::span<double> values) const {
+  const PlaneGroup* kernel = spec().content.find(kKernelPlane);
+  if (kernel == nullptr) throw DataError(path(), "does not hold the matrices themselves");
   const ChunkShape chunk = chunk_shape(impl_->spec.plan, matrix);
   for (Range part = first_part(rows, chunk.rows); part.size() > 0;
        part = first_part({part.stop, rows.stop}, chunk.rows)) {
     for (Range across = first_part(columns, chunk.columns); across.size() > 0;
          across = first_part({across.stop, columns.stop}, chunk.columns)) {
       const auto first = (part.start - rows.start) * columns.size() + across.start - columns.start;
-      impl_->read_part(matrix, chunk, part, across, columns.size(),
+      impl_->read_part(*kernel, matrix, chunk, part, across, columns.size(),
                        values.subspan(static_cast<std::size_t>(first)));
     }
   }
 }
 
-void RunReader::read_jacobian(Index tile, std::span<double> values) const {
-  const auto planes = static_cast<std::size_t>(num_jacobians(impl_->spec));
-  const std::size_t first = impl_->spec.with_kernel ? 1 : 0;
-  const std::vector<std::byte> packed = read_packed(tile);
-  const std::size_t size = values.size() / std::max<std::size_t>(planes, 1);
-  for (std::size_t p = 0; p < planes; ++p)
-    impl_->read_plane(tile, first + p, packed, values.subspan(p * size, size));
-}
-
-void RunReader::read_tile_gradient(Index tile, std::span<double> values) const {
+void RunReader::read_tile_vector(Index tile, std::span<double> values) const {
   impl_->file.read_all(impl_->map.pieces(tile).back().file_offset, std::as_writable_bytes(values));
 }
 
-std::vector<double> RunReader::gradient() const {
-  std::vector<double> values(static_cast<std::size_t>(num_gradients(impl_->spec)));
-  if (const auto offset = impl_->map.gradient_offset())
+std::vector<double> RunReader::vector() const {
+  std::vector<double> values(static_cast<std::size_t>(vector_size(impl_->spec)));
+  if (const auto offset = impl_->map.vector_offset())
     impl_->file.read_all(*offset, std::as_writable_bytes(std::span(values)));
   return values;
 }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/core/ports.hpp"
@@ -62,18 +63,18 @@ class RunReader {
 
   /// The tile as it is stored (io/run/tile_map.hpp); its hash is actual_hash().
   std::vector<std::byte> read_packed(Index tile) const;
-  /// K of one tile, [rows, columns] row-major. Requires spec().with_kernel.
-  void read_kernel(Index tile, std::span<double> values) const;
+  /// The planes of one name of a tile, [rows, columns] row-major, or [P, rows, columns] where there
+  /// is one for each parameter. Throws DataError when the file has none.
+  void read_planes(std::string_view name, Index tile, std::span<double> values) const;
   /// Entries `rows` × `columns` of a matrix of the plan (columns [0, 1) of a diagonal), row-major,
-  /// wherever the tiles' edges are. Whole files with a kernel alone. May be called from several
-  /// threads at once.
+  /// wherever the tiles' edges are. Whole files alone. May be called from several threads at once.
+  /// Throws DataError when the file does not hold the kernel itself.
   void read_entries(Index matrix, Range rows, Range columns, std::span<double> values) const;
-  /// ∂K/∂θ of one tile, [P, rows, columns].
-  void read_jacobian(Index tile, std::span<double> values) const;
-  /// One tile's contribution to the gradient, [P].
-  void read_tile_gradient(Index tile, std::span<double> values) const;
-  /// [P]; NaN before the run is finished.
-  std::vector<double> gradient() const;
+  /// The vector of one tile, [P]: its part of the gradient.
+  void read_tile_vector(Index tile, std::span<double> values) const;
+  /// The sum of the tiles' vectors, [P]: the gradient; NaN before the run is finished, empty
+  /// without.
+  std::vector<double> vector() const;
 
  private:
   struct Impl;

@@ -85,10 +85,10 @@ struct RunWriter::Impl {
     }
   }
 
-  /// Σ of the rows of `tile_gradient` in the order of the plan, one addition after another, in
-  /// float64: the definition of `gradient`, bit for bit.
-  std::vector<double> sum_gradient() const {
-    const auto count = static_cast<std::size_t>(num_gradients(spec));
+  /// Σ of the tiles' vectors in the order of the plan, one addition after another, in float64: the
+  /// definition of their sum (`gradient` of `tile_gradient`), bit for bit.
+  std::vector<double> sum_vectors() const {
+    const auto count = static_cast<std::size_t>(vector_size(spec));
     std::vector<double> sum(count, 0.0), row(count);
     for (Index t = map.tiles().start; t < map.tiles().stop; ++t) {
       run.partial.read_all(map.pieces(t).back().file_offset,
@@ -104,14 +104,14 @@ struct RunWriter::Impl {
       spec.mixture.by_tile.push_back(static_cast<std::int8_t>(set));
     const hdf5::FileImage image = build_image(spec, shard);
     repair_metadata(image, run.partial);
-    run.seal = seal_of(image);
+    run.seal = seal_of(image, spec);
   }
 
   void write_conclusion() {
     if (grows_mixed()) write_mixture();
-    if (const auto offset = map.gradient_offset()) {
-      const std::vector<double> gradient = sum_gradient();
-      run.partial.write(*offset, std::as_bytes(std::span(gradient)));
+    if (const auto offset = map.vector_offset()) {
+      const std::vector<double> sum = sum_vectors();
+      run.partial.write(*offset, std::as_bytes(std::span(sum)));
     }
     std::vector<std::uint64_t> values;
     for (const auto& value : hashes) values.push_back(*value);

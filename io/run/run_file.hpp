@@ -87,7 +87,7 @@ class RunWriter final : public TileSink {
   void commit();
   /// Commits and closes; the run can be resumed. For signals. No call may follow.
   void interrupt();
-  /// Every tile must have been written. Sums the gradient, stores the hashes, marks the file
+  /// Every tile must have been written. Sums the vectors, stores the hashes, marks the file
   /// complete, renames it. Refuses when OUT.partial or OUT.journal were removed or replaced
   /// meanwhile: what has their names now is not this run's. No call may follow.
   void finish();

@@ -88,31 +88,35 @@ void reserve(FileBuilder& file, const RunSpec& spec, const MatrixDataset& datase
   file.name_axes(dataset.name, dataset.axes);
 }
 
+/// Planes of one kind of matrix `m`. The matrix itself may have an axis of layers in front.
+void reserve_planes(FileBuilder& file, const RunSpec& spec, const PlaneGroup& group, std::size_t m,
+                    Axes& axes) {
+  const Index planes = num_planes(spec, group);
+  if (planes == 0) return;
+  MatrixDataset dataset{dataset_name(group, spec.plan.matrices[m]), {}, {}, {}};
+  if (group.per_parameter) {
+    dataset.shape = {planes};
+    dataset.chunk = {1};
+    dataset.axes = {axes.of_parameters()};
+  } else if (group.prefix.empty() && spec.layout == DatasetLayout::kCnnGp) {
+    dataset.shape = dataset.chunk = {1};
+    dataset.axes = {axes.of_layers()};
+  }
+  append_matrix_axes(dataset, spec, m, axes);
+  reserve(file, spec, dataset);
+}
+
 void reserve_matrices(FileBuilder& file, const RunSpec& spec, Axes& axes) {
   for (std::size_t m = 0; m < spec.plan.matrices.size(); ++m) {
-    const MatrixSpec& matrix = spec.plan.matrices[m];
-    if (spec.with_kernel) {
-      MatrixDataset dataset{.name = matrix.name, .shape = {}, .chunk = {}, .axes = {}};
-      if (spec.layout == DatasetLayout::kCnnGp) {
-        dataset.shape = dataset.chunk = {1};
-        dataset.axes = {axes.of_layers()};
-      }
-      append_matrix_axes(dataset, spec, m, axes);
-      reserve(file, spec, dataset);
-    }
-    if (num_jacobians(spec) > 0) {
-      MatrixDataset dataset{jacobian_name(matrix), {num_jacobians(spec)}, {1}, {}};
-      dataset.axes = {axes.of_parameters()};
-      append_matrix_axes(dataset, spec, m, axes);
-      reserve(file, spec, dataset);
-    }
+    for (const PlaneGroup& group : spec.content.planes) reserve_planes(file, spec, group, m, axes);
   }
-  if (num_gradients(spec) > 0) {
-    file.reserve_contiguous(kGradientName, DataType::kFloat64, {num_gradients(spec)});
-    file.name_axes(kGradientName, {axes.of_parameters()});
-    file.reserve_contiguous(kTileGradientName, DataType::kFloat64,
-                            {static_cast<Index>(spec.plan.tiles.size()), num_gradients(spec)});
-    file.name_axes(kTileGradientName, {"tile", "parameters"});
+  if (vector_size(spec) > 0) {
+    const std::string& sum = spec.content.vector;
+    file.reserve_contiguous(sum, DataType::kFloat64, {vector_size(spec)});
+    file.name_axes(sum, {axes.of_parameters()});
+    file.reserve_contiguous(tile_vector_name(spec), DataType::kFloat64,
+                            {static_cast<Index>(spec.plan.tiles.size()), vector_size(spec)});
+    file.name_axes(tile_vector_name(spec), {"tile", "parameters"});
   }
 }
 
@@ -128,17 +132,20 @@ void reserve_share(FileBuilder& file, const RunSpec& spec, Range tiles) {
     if (counts[m] == 0) continue;
     const ChunkShape c = chunk_shape(spec.plan, static_cast<Index>(m));
     const MatrixSpec& matrix = spec.plan.matrices[m];
-    if (spec.with_kernel)
-      file.reserve_chunked(matrix.name, spec.data_type, {counts[m], c.rows, c.columns},
-                           {1, c.rows, c.columns});
-    if (num_jacobians(spec) > 0)
-      file.reserve_chunked(jacobian_name(matrix), spec.data_type,
-                           {counts[m], num_jacobians(spec), c.rows, c.columns},
-                           {1, 1, c.rows, c.columns});
+    for (const PlaneGroup& group : spec.content.planes) {
+      const Index planes = num_planes(spec, group);
+      if (planes == 0) continue;
+      std::vector<Index> shape{counts[m], c.rows, c.columns}, chunk{1, c.rows, c.columns};
+      if (group.per_parameter) {
+        shape.insert(shape.begin() + 1, planes);
+        chunk.insert(chunk.begin() + 1, 1);
+      }
+      file.reserve_chunked(dataset_name(group, matrix), spec.data_type, shape, chunk);
+    }
   }
-  if (num_gradients(spec) > 0 && tiles.size() > 0)
-    file.reserve_contiguous(kTileGradientName, DataType::kFloat64,
-                            {tiles.size(), num_gradients(spec)});
+  if (vector_size(spec) > 0 && tiles.size() > 0)
+    file.reserve_contiguous(tile_vector_name(spec), DataType::kFloat64,
+                            {tiles.size(), vector_size(spec)});
 }
 
 /// `tile` (position in the plan), `tiles` [n, 4], `tile_matrix` [n], `tile_hash` [n].

@@ -35,10 +35,11 @@ std::string describe_matrix(const RunSpec& spec, std::size_t m) {
   return fmt::format("{} {} [{}, diagonal]", matrix.name, rows, matrix.num_rows);
 }
 
-std::string describe_content(const RunSpec& spec) {
-  std::string text = spec.with_kernel ? "kernel" : "";
-  if (spec.derivative == Derivative::kGradient) text += text.empty() ? "gradient" : ", gradient";
-  if (spec.derivative == Derivative::kJacobian) text += text.empty() ? "jacobian" : ", jacobian";
+/// "kernel, jacobian"
+std::string describe_content(const TileContent& content) {
+  std::string text;
+  for (const PlaneGroup& group : content.planes) text += (text.empty() ? "" : ", ") + group.name;
+  if (!content.vector.empty()) text += (text.empty() ? "" : ", ") + content.vector;
   return text;
 }
 
@@ -66,7 +67,7 @@ std::vector<SpecFact> facts_of(const RunSpec& spec) {
   facts.push_back({"tile size", std::to_string(spec.plan.tile_size)});
   facts.push_back({"data type", std::string(name_of(spec.data_type))});
   facts.push_back({"layout", spec.layout == DatasetLayout::kPlain ? "plain" : "cnn-gp"});
-  facts.push_back({"content", describe_content(spec)});
+  facts.push_back({"content", describe_content(spec.content)});
   for (const ExampleSet& set : spec.sets) {
     facts.push_back({"pixels of " + set.name, set.hash});
     facts.push_back(

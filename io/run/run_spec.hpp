@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "engine/core/derivative.hpp"
 #include "engine/core/index.hpp"
 #include "engine/core/tile.hpp"
+#include "engine/core/tile_content.hpp"
 #include "engine/core/version.hpp"
 #include "io/run/mixed_sets.hpp"
 
@@ -52,10 +52,10 @@ struct RunSpec {
   std::vector<ExampleSet> sets;
   DataType data_type = DataType::kFloat32;
   DatasetLayout layout = DatasetLayout::kPlain;
-  bool with_kernel = true;  ///< the matrices themselves are in the file
-  /// kJacobian adds "d" + name, [P, …], for every matrix; kGradient adds `gradient`,
-  /// `tile_gradient`.
-  Derivative derivative = Derivative::kNone;
+  /// What the file holds of every tile: for each group of planes a dataset prefix + name of every
+  /// matrix, with an axis [P] in front where there is one for each parameter; for a vector V
+  /// datasets V [P] and `tile_V`.
+  TileContent content = content_of(true, Derivative::kNone);
 
   std::string network;                       ///< canonical JSON text, without comments
   std::vector<std::string> parameter_names;  ///< [P]

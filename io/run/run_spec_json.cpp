@@ -1,4 +1,8 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <stdexcept>
 
 #include "engine/core/errors.hpp"
 #include "io/run/run_spec.hpp"
@@ -34,6 +38,60 @@ Derivative derivative_of(const std::string& name) {
   throw std::invalid_argument("derivative '" + name + "'");
 }
 
+/// The contents that every version of this format knows are told by two keys; others are listed.
+std::optional<Derivative> derivative_of(const TileContent& content) {
+  for (const Derivative derivative :
+       {Derivative::kNone, Derivative::kGradient, Derivative::kJacobian}) {
+    if (content == content_of(content.has(kKernelPlane), derivative)) return derivative;
+  }
+  return std::nullopt;
+}
+
+void write_content(const TileContent& content, Json& json) {
+  const std::optional<Derivative> known = derivative_of(content);
+  json["with_kernel"] = known ? content.has(kKernelPlane) : false;
+  json["derivative"] = name_of_derivative(known.value_or(Derivative::kNone));
+  if (known) return;
+  Json planes = Json::array();
+  for (const PlaneGroup& group : content.planes) {
+    planes.push_back(
+        {{"name", group.name}, {"prefix", group.prefix}, {"per_parameter", group.per_parameter}});
+  }
+  json["planes"] = planes;
+  json["vector"] = content.vector;
+}
+
+TileContent read_content(const Json& json) {
+  if (!json.contains("planes")) {
+    return content_of(json.at("with_kernel").get<bool>(),
+                      derivative_of(json.at("derivative").get<std::string>()));
+  }
+  TileContent content;
+  for (const Json& entry : json.at("planes")) {
+    content.planes.push_back({.name = entry.at("name").get<std::string>(),
+                              .prefix = entry.at("prefix").get<std::string>(),
+                              .per_parameter = entry.at("per_parameter").get<bool>()});
+  }
+  content.vector = json.at("vector").get<std::string>();
+  return content;
+}
+
+bool is_by_parameter(const TileContent& content) {
+  return !content.vector.empty() || std::ranges::any_of(content.planes, &PlaneGroup::per_parameter);
+}
+
+/// Names that would be the same dataset, or none.
+void check_content(const TileContent& content) {
+  std::set<std::string> names, prefixes;
+  for (const PlaneGroup& group : content.planes) {
+    if (group.name.empty() || !names.insert(group.name).second ||
+        !prefixes.insert(group.prefix).second)
+      throw std::invalid_argument("planes");
+  }
+  if (content.planes.empty() && content.vector.empty())
+    throw std::invalid_argument("nothing that was computed");
+}
+
 constexpr Index kMaxCount = Index{1} << 40;
 
 Index positive(const Json& value) {
@@ -63,9 +121,8 @@ void check(const RunSpec& spec) {
       throw std::invalid_argument("symmetric matrix " + matrix.name + " of two sets");
   }
   if (spec.axes.empty()) throw std::invalid_argument("no matrices");
-  if (!spec.with_kernel && spec.derivative == Derivative::kNone)
-    throw std::invalid_argument("nothing that was computed");
-  if (spec.derivative != Derivative::kNone && spec.parameter_names.empty())
+  check_content(spec.content);
+  if (is_by_parameter(spec.content) && spec.parameter_names.empty())
     throw std::invalid_argument("a derivative without parameters");
   if (spec.parameter_names.size() != spec.parameter_values.size())
     throw std::invalid_argument("parameters");
@@ -116,8 +173,7 @@ RunSpec parse(const std::string& text) {
                                                                         : DataType::kFloat64;
   spec.layout = json.at("layout").get<std::string>() == "cnn-gp" ? DatasetLayout::kCnnGp
                                                                  : DatasetLayout::kPlain;
-  spec.with_kernel = json.at("with_kernel").get<bool>();
-  spec.derivative = derivative_of(json.at("derivative").get<std::string>());
+  spec.content = read_content(json);
   spec.network = json.at("network").get<std::string>();
   spec.parameter_names = json.at("parameter_names").get<std::vector<std::string>>();
   spec.parameter_values = json.at("parameter_values").get<std::vector<double>>();
@@ -166,22 +222,21 @@ std::string spec_to_json(const RunSpec& spec) {
     // As with labels, their dataset holds the positions themselves.
     if (set.scattered) sets.back()["scattered"] = true;
   }
-  const Json json = {{"tile_size", spec.plan.tile_size},
-                     {"matrices", matrices},
-                     {"sets", sets},
-                     {"data_type", std::string(name_of(spec.data_type))},
-                     {"layout", spec.layout == DatasetLayout::kPlain ? "plain" : "cnn-gp"},
-                     {"with_kernel", spec.with_kernel},
-                     {"derivative", name_of_derivative(spec.derivative)},
-                     {"network", spec.network},
-                     {"parameter_names", spec.parameter_names},
-                     {"parameter_values", spec.parameter_values},
-                     {"upstream_hash", spec.upstream_hash},
-                     {"instruction_set", spec.instruction_set},
-                     {"numerics_version", spec.numerics_version},
-                     {"upstream", spec.upstream},
-                     {"command", spec.command},
-                     {"created", spec.created}};
+  Json json = {{"tile_size", spec.plan.tile_size},
+               {"matrices", matrices},
+               {"sets", sets},
+               {"data_type", std::string(name_of(spec.data_type))},
+               {"layout", spec.layout == DatasetLayout::kPlain ? "plain" : "cnn-gp"}};
+  write_content(spec.content, json);
+  json["network"] = spec.network;
+  json["parameter_names"] = spec.parameter_names;
+  json["parameter_values"] = spec.parameter_values;
+  json["upstream_hash"] = spec.upstream_hash;
+  json["instruction_set"] = spec.instruction_set;
+  json["numerics_version"] = spec.numerics_version;
+  json["upstream"] = spec.upstream;
+  json["command"] = spec.command;
+  json["created"] = spec.created;
   // Paths and commands are bytes; what is not UTF-8 is replaced rather than refused.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

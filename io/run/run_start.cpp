@@ -52,7 +52,7 @@ class Start {
     StartedRun run;
     run.replace = options_.mode == StartMode::kOverwrite;
     run.places = image.reserved();
-    run.seal = seal_of(image);
+    run.seal = seal_of(image, spec_);
     try {
       // Readers may poll: whatever bears the name OUT.partial can be opened.
       explained([&] { remove_file(system_, paths_.new_partial); });
@@ -99,7 +99,7 @@ class Start {
     }
     run.replace = header.replace;
     run.places = image.reserved();
-    run.seal = seal_of(image);
+    run.seal = seal_of(image, spec_);
     refuse_irregular(system_, paths_.partial);
     run.partial = File(system_, paths_.partial, OpenMode::kReadWrite);
     check_size(image, run.partial);

@@ -74,9 +74,10 @@ std::string conclusion_digest(const Seal& seal, const Read& read) {
   return hasher.digest();
 }
 
-RegionKind kind_of(const hdf5::RawData& place) {
+/// `sum`: name of the vector's sum, which is made when a run is finished.
+RegionKind kind_of(const hdf5::RawData& place, const std::string& sum) {
   if (place.dataset == kSealName) return RegionKind::kSeal;
-  const bool concludes = !place.nan_type || place.dataset == kGradientName;
+  const bool concludes = !place.nan_type || place.dataset == sum;
   return concludes ? RegionKind::kConclusion : RegionKind::kTiles;
 }
 
@@ -151,18 +152,19 @@ const SealedRegion& Seal::own_region() const {
 }
 
 Index num_seal_words(const RunSpec& spec) {
-  const Index per_matrix = (spec.with_kernel ? 1 : 0) + (num_jacobians(spec) > 0 ? 1 : 0);
-  const Index others = 5;  // gradient, tile_gradient, tile_hash, complete, seal
+  const auto per_matrix = std::ranges::count_if(
+      spec.content.planes, [&](const PlaneGroup& group) { return num_planes(spec, group) > 0; });
+  const Index others = 5;  // vector's sum, tiles' vectors, tile_hash, complete, seal
   const Index regions = static_cast<Index>(spec.plan.matrices.size()) * per_matrix + others;
   return static_cast<Index>(kHeadWords) + regions * static_cast<Index>(kRegionWords) + 1;
 }
 
-Seal seal_of(const hdf5::FileImage& image) {
+Seal seal_of(const hdf5::FileImage& image, const RunSpec& spec) {
   Seal seal;
   seal.file_bytes = image.size_bytes();
   seal.library_version = hdf5::library_version();
   for (const hdf5::RawData& place : image.reserved()) {
-    seal.regions.push_back({kind_of(place), place.offset, place.num_bytes});
+    seal.regions.push_back({kind_of(place, spec.content.vector), place.offset, place.num_bytes});
     if (place.dataset == kSealName) seal.num_words = place.num_bytes / 8;
   }
   const auto created = [&](std::uint64_t offset, std::span<std::byte> bytes) {

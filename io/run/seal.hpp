@@ -43,8 +43,8 @@ inline constexpr const char* kSealName = "seal";
 /// Extent of the dataset `seal`, enough for every region that a run of this kind can have.
 Index num_seal_words(const RunSpec& spec);
 
-/// The seal of a file that was just created: nothing concluded.
-Seal seal_of(const hdf5::FileImage& image);
+/// The seal of the file of `spec` that was just created as `image`: nothing concluded.
+Seal seal_of(const hdf5::FileImage& image, const RunSpec& spec);
 
 /// Finds the seal in the first 64 KiB. Empty when there is none that is whole.
 std::optional<Seal> find_seal(const File& file);

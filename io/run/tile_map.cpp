@@ -14,14 +14,25 @@ ChunkShape chunk_shape(const TilePlan& plan, Index matrix) {
   return {rows, std::min(plan.tile_size, spec.num_columns)};
 }
 
-Index num_jacobians(const RunSpec& spec) {
-  return spec.derivative == Derivative::kJacobian ? static_cast<Index>(spec.parameter_names.size())
-                                                  : 0;
+Index num_planes(const RunSpec& spec, const PlaneGroup& group) {
+  return group.num_planes(static_cast<Index>(spec.parameter_names.size()));
 }
 
-Index num_gradients(const RunSpec& spec) {
-  return spec.derivative == Derivative::kGradient ? static_cast<Index>(spec.parameter_names.size())
-                                                  : 0;
+Index num_planes(const RunSpec& spec) {
+  return spec.content.num_planes(static_cast<Index>(spec.parameter_names.size()));
+}
+
+Index first_plane(const RunSpec& spec, std::string_view name) {
+  Index first = 0;
+  for (const PlaneGroup& group : spec.content.planes) {
+    if (group.name == name) return first;
+    first += num_planes(spec, group);
+  }
+  return -1;
+}
+
+Index vector_size(const RunSpec& spec) {
+  return spec.content.vector.empty() ? 0 : static_cast<Index>(spec.parameter_names.size());
 }
 
 Range tiles_of(const TilePlan& plan, std::optional<Shard> shard) {
@@ -29,7 +40,11 @@ Range tiles_of(const TilePlan& plan, std::optional<Shard> shard) {
   return shard_of(plan, shard->index, shard->count);
 }
 
-std::string jacobian_name(const MatrixSpec& matrix) { return "d" + matrix.name; }
+std::string dataset_name(const PlaneGroup& group, const MatrixSpec& matrix) {
+  return group.prefix + matrix.name;
+}
+
+std::string tile_vector_name(const RunSpec& spec) { return "tile_" + spec.content.vector; }
 
 TileMap::TileMap(const RunSpec& spec, std::optional<Shard> shard, std::vector<hdf5::RawData> raw)
     : spec_(&spec),
@@ -53,13 +68,13 @@ std::uint64_t TileMap::chunk_offset(const std::string& dataset, Index chunk) con
   return place.offset + static_cast<std::uint64_t>(chunk) * place.chunk_bytes;
 }
 
-std::uint64_t TileMap::kernel_chunk_offset(Index matrix, Index block_row,
-                                           Index block_column) const {
+std::uint64_t TileMap::plane_chunk_offset(const PlaneGroup& group, Index matrix, Index block_row,
+                                          Index block_column) const {
   const MatrixSpec& spec = spec_->plan.matrices[static_cast<std::size_t>(matrix)];
   const ChunkShape chunk = chunk_shape(spec_->plan, matrix);
   const Index columns = spec.kind == MatrixKind::kDiagonal ? 1 : spec.num_columns;
   const Index grid_columns = (columns + chunk.columns - 1) / chunk.columns;
-  return chunk_offset(spec.name, block_row * grid_columns + block_column);
+  return chunk_offset(dataset_name(group, spec), block_row * grid_columns + block_column);
 }
 
 std::vector<Piece> TileMap::pieces(Index index) const {
@@ -75,7 +90,7 @@ std::vector<Piece> TileMap::pieces(Index index) const {
   const Index in_share = index - first_tile_[static_cast<std::size_t>(t.matrix)];
   std::vector<Piece> pieces;
   std::size_t packed_offset = 0;
-  // Chunk number of plane p out of `planes` (kernel: one plane).
+  // Plane p out of `planes` of a dataset.
   const auto append = [&](const std::string& dataset, Index p, Index planes) {
     Piece piece{.packed_offset = packed_offset, .num_bytes = chunk_bytes, .mirror_offset = {}};
     const Index first = p * grid_rows * grid_columns;
@@ -88,14 +103,15 @@ std::vector<Piece> TileMap::pieces(Index index) const {
     pieces.push_back(piece);
     packed_offset += chunk_bytes;
   };
-  if (spec_->with_kernel) append(matrix.name, 0, 1);
-  const Index planes = num_jacobians(*spec_);
-  for (Index p = 0; p < planes; ++p) append(jacobian_name(matrix), p, planes);
-  const auto row_bytes = static_cast<std::size_t>(num_gradients(*spec_)) * sizeof(double);
+  for (const PlaneGroup& group : spec_->content.planes) {
+    const Index planes = num_planes(*spec_, group);
+    for (Index p = 0; p < planes; ++p) append(dataset_name(group, matrix), p, planes);
+  }
+  const auto row_bytes = static_cast<std::size_t>(vector_size(*spec_)) * sizeof(double);
   if (row_bytes > 0) {
     const auto row = static_cast<std::uint64_t>(index - tiles_.start);
     pieces.push_back(
-        {raw(kTileGradientName).offset + row * row_bytes, packed_offset, row_bytes, {}});
+        {raw(tile_vector_name(*spec_)).offset + row * row_bytes, packed_offset, row_bytes, {}});
   }
   return pieces;
 }
@@ -104,9 +120,9 @@ std::uint64_t TileMap::hash_offset(Index tile) const {
   return raw(kTileHashName).offset + static_cast<std::uint64_t>(tile - tiles_.start) * 8;
 }
 
-std::optional<std::uint64_t> TileMap::gradient_offset() const {
-  if (is_share_ || num_gradients(*spec_) == 0) return std::nullopt;
-  return raw(kGradientName).offset;
+std::optional<std::uint64_t> TileMap::vector_offset() const {
+  if (is_share_ || vector_size(*spec_) == 0) return std::nullopt;
+  return raw(spec_->content.vector).offset;
 }
 
 std::uint64_t TileMap::complete_offset() const { return raw(kCompleteName).offset; }

@@ -1,10 +1,10 @@
 // Where each number of a tile lies in a run's file, whole or share.
 //
-// A tile is packed the way it is stored and hashed: its kernel chunk, its P jacobian chunks, its P
-// gradient entries, one after another, edge chunks padded with NaN to full chunk size:
+// A tile is packed the way it is stored and hashed: the chunks of its planes, group by group of the
+// run's content (engine/core/tile_content.hpp), then its vector, edge chunks padded with NaN to
+// full chunk size:
 //
-//   packed = kernel [chunk_rows, chunk_columns] · jacobian [P, chunk_rows, chunk_columns] ·
-//   gradient [P]
+//   packed = planes [planes of all groups, chunk_rows, chunk_columns] · vector [P]
 //
 // In a whole file an off-diagonal tile of a symmetric matrix is stored a second time, each chunk
 // transposed, as its mirror image. In a share every tile is stored once, in the order of the plan.
@@ -15,6 +15,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/core/ports.hpp"
@@ -33,10 +34,12 @@ struct ChunkShape {
 };
 ChunkShape chunk_shape(const TilePlan& plan, Index matrix);
 
-/// Number of parameters that are differentiated in this run's jacobian and gradient; 0: not asked
-/// for.
-Index num_jacobians(const RunSpec& spec);
-Index num_gradients(const RunSpec& spec);
+/// Planes of one group, and of all; numbers of the vector, 0 without one.
+Index num_planes(const RunSpec& spec, const PlaneGroup& group);
+Index num_planes(const RunSpec& spec);
+/// Position of the first plane of that name among all; −1 without.
+Index first_plane(const RunSpec& spec, std::string_view name);
+Index vector_size(const RunSpec& spec);
 
 /// Bytes of one packed tile.
 std::size_t packed_bytes(const RunSpec& spec, const Tile& tile);
@@ -46,6 +49,22 @@ std::vector<std::byte> pack(const RunSpec& spec, const TileResult& result);
 /// Entries [rows, columns] out of one padded chunk, `element_bytes` each.
 void unpad(const Tile& tile, ChunkShape chunk, std::size_t element_bytes,
            std::span<const std::byte> padded, std::span<std::byte> entries);
+
+/// A packed tile as the engine delivered it: pack() of its result is `packed` again.
+class UnpackedTile {
+ public:
+  UnpackedTile(const RunSpec& spec, const Tile& tile, std::span<const std::byte> packed);
+  UnpackedTile(const UnpackedTile&) = delete;
+
+  const TileResult& result() const { return result_; }
+
+ private:
+  std::vector<std::byte> entries_;
+  std::vector<TilePlane> planes_;
+  std::vector<double> vector_;
+  TileResult result_;
+};
+
 /// The padded chunk transposed; square chunks only.
 void transpose_chunk(ChunkShape chunk, std::size_t element_bytes, std::span<const std::byte> from,
                      std::span<std::byte> to);
@@ -66,13 +85,14 @@ class TileMap {
   Range tiles() const { return tiles_; }
   Tile tile(Index index) const { return spec_->plan.tiles[static_cast<std::size_t>(index)]; }
   std::vector<Piece> pieces(Index tile) const;
-  /// Where chunk (block_row, block_column) of K lies, above or below the diagonal. Whole files with
-  /// a kernel alone.
-  std::uint64_t kernel_chunk_offset(Index matrix, Index block_row, Index block_column) const;
+  /// Where chunk (block_row, block_column) of the first plane of `group` lies, above or below the
+  /// diagonal. Whole files alone.
+  std::uint64_t plane_chunk_offset(const PlaneGroup& group, Index matrix, Index block_row,
+                                   Index block_column) const;
 
   /// Places of what is written when a run is finished.
   std::uint64_t hash_offset(Index tile) const;
-  std::optional<std::uint64_t> gradient_offset() const;  ///< [P]; empty for shares
+  std::optional<std::uint64_t> vector_offset() const;  ///< [P], the sum; empty for shares
   std::uint64_t complete_offset() const;
 
  private:
@@ -87,11 +107,10 @@ class TileMap {
 };
 
 /// Names of the datasets, here and in docs/file_format.md.
-std::string jacobian_name(const MatrixSpec& matrix);  ///< "d" + name
+std::string dataset_name(const PlaneGroup& group, const MatrixSpec& matrix);  ///< "dKxx"
+std::string tile_vector_name(const RunSpec& spec);                            ///< "tile_gradient"
 inline constexpr const char* kCompleteName = "complete";
 inline constexpr const char* kTileHashName = "tile_hash";
-inline constexpr const char* kTileGradientName = "tile_gradient";
-inline constexpr const char* kGradientName = "gradient";
 
 /// Tiles of a run or of its share.
 Range tiles_of(const TilePlan& plan, std::optional<Shard> shard);

@@ -68,7 +68,7 @@ KernelFile::KernelFile(const std::string& path) : reader_(path), input_(open_inp
   for (std::size_t m = 0; m < matrices.size(); ++m) {
     if (matrices[m].kind == MatrixKind::kSymmetric) kernel_matrix_ = static_cast<Index>(m);
   }
-  if (!description.with_kernel || kernel_matrix_ < 0)
+  if (!description.content.has(kKernelPlane) || kernel_matrix_ < 0)
     throw DataError(path, "has no Kxx to solve with; kernel-build makes one");
   kernel_ = std::make_unique<FileKernel>(reader_, kernel_matrix_);
   for (std::size_t m = 0; m < matrices.size(); ++m) {

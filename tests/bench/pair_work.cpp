@@ -165,8 +165,9 @@ class DiscardingSink : public TileSink {
   void write(const TileResult& result) override {
     if (kept_.size() == 3) return;
     const Index row = result.tile.rows.start, column = result.tile.columns.stop - 1;
-    const std::byte* entry = result.kernel.data() + as_size(result.tile.columns.size() - 1) *
-                                                        size_in_bytes(result.data_type);
+    const std::byte* entry =
+        result.plane(kKernelPlane).data() +
+        as_size(result.tile.columns.size() - 1) * size_in_bytes(result.data_type);
     const double value = result.data_type == DataType::kFloat32
                              ? static_cast<double>(*reinterpret_cast<const float*>(entry))
                              : *reinterpret_cast<const double*>(entry);
@@ -187,8 +188,8 @@ class RunWork : public Workload {
         source_(ArraySource::view(images_.shape, images_.pixels)),
         options_{.data_type = spec.data_type, .num_threads = spec.num_threads} {
     const std::vector<MatrixSpec> matrices{{"K", MatrixKind::kSymmetric, spec.edge, spec.edge}};
-    plan_ =
-        plan_tiles(matrices, default_tile_size(program_, matrices, options_, Derivative::kNone));
+    plan_ = plan_tiles(matrices, default_tile_size(program_, matrices, options_,
+                                                   content_of(true, Derivative::kNone)));
     request_.program = &program_;
     request_.plan = &plan_;
     request_.sources = {{&source_, nullptr}};

@@ -47,8 +47,9 @@ class Recorder : public TileSink {
  public:
   void write(const TileResult& result) override {
     tiles.push_back(result.tile.index);
-    gradients.emplace_back(result.gradient.begin(), result.gradient.end());
-    kernels.emplace_back(result.kernel.begin(), result.kernel.end());
+    gradients.emplace_back(result.vector.begin(), result.vector.end());
+    const std::span<const std::byte> kernel = result.plane(kKernelPlane);
+    kernels.emplace_back(kernel.begin(), kernel.end());
   }
 
   std::vector<Index> tiles;
@@ -70,8 +71,7 @@ struct TileRun {
                .plan = &plan,
                .sources = {{&rows, columns ? &*columns : nullptr}},
                .tiles = {},
-               .with_kernel = false,
-               .derivative = Derivative::kGradient,
+               .content = content_of(false, Derivative::kGradient),
                .upstream = &upstream};
     request.tiles.resize(plan.tiles.size());
     std::iota(request.tiles.begin(), request.tiles.end(), Index{0});
@@ -177,9 +177,8 @@ TEST_CASE("K comes along with a gradient with the bits that it has alone, and ch
         for (TileRun* run : {&alone, &together, &kernel}) {
           run->program = program_of(network, kShape);
         }
-        together.request.with_kernel = true;
-        kernel.request.with_kernel = true;
-        kernel.request.derivative = Derivative::kNone;
+        together.request.content = content_of(true, Derivative::kGradient);
+        kernel.request.content = content_of(true, Derivative::kNone);
         const Recorder without = alone.run(), with = together.run(), only_kernel = kernel.run();
         CHECK(with.gradients == without.gradients);
         CHECK(with.kernels == only_kernel.kernels);

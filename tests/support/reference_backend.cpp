@@ -42,11 +42,11 @@ class ReferenceBackend final : public Backend {
         entries[as_size(row * num_columns + column)] = entry(job, row, column);
     });
     for (std::size_t i = 0; i < entries.size(); ++i) {
-      store(job.kernel, i, entries[i].kernel);
+      store(job.plane(kKernelPlane), i, entries[i].kernel);
       for (std::size_t p = 0; p < entries[i].gradient.size(); ++p)
-        store(job.jacobian, p * entries.size() + i, entries[i].gradient[p]);
+        store(job.plane(kJacobianPlane), p * entries.size() + i, entries[i].gradient[p]);
     }
-    for (Index row = 0; row < num_rows && !job.gradient.empty(); ++row) {
+    for (Index row = 0; row < num_rows && !job.vector.empty(); ++row) {
       for (Index column = 0; column < num_columns; ++column)
         add(job, upstream(job, row, column, num_rows, num_columns),
             entries[as_size(row * num_columns + column)]);
@@ -85,8 +85,7 @@ class ReferenceBackend final : public Backend {
   }
 
   static void add(const TileJob& job, double factor, const reference::KernelGradient& entry) {
-    for (std::size_t p = 0; p < job.gradient.size(); ++p)
-      job.gradient[p] += factor * entry.gradient[p];
+    for (std::size_t p = 0; p < job.vector.size(); ++p) job.vector[p] += factor * entry.gradient[p];
   }
 
   const Program& program_;

@@ -84,7 +84,7 @@ RunSpec gradient_spec() {
   RunSpec spec = base_spec({{"Kxx", MatrixKind::kSymmetric, 61, 61}}, 8);
   spec.sets = {example_set("train", 61, 0)};
   spec.axes = {{0, 0}};
-  spec.derivative = Derivative::kGradient;
+  spec.content = content_of(true, Derivative::kGradient);
   spec.parameter_names = {"conv0.var_weight", "conv0.var_bias", "w"};
   spec.parameter_values = {2.79, 7.86, 1};
   spec.upstream_hash = std::string(32, 'a');
@@ -96,10 +96,33 @@ RunSpec jacobian_spec() {
   spec.sets = {example_set("train", 21, 0), example_set("test", 13, 0)};
   spec.axes = {{1, 0}};
   spec.data_type = DataType::kFloat64;
-  spec.derivative = Derivative::kJacobian;
+  spec.content = content_of(true, Derivative::kJacobian);
   spec.parameter_names = {"conv0.var_weight", "conv0.var_bias"};
   spec.parameter_values = {2.79, 7.86};
   return spec;
+}
+
+RunSpec made_up_spec() {
+  RunSpec spec = base_spec({{"Kxx", MatrixKind::kSymmetric, 21, 21},
+                            {"Kxtx", MatrixKind::kCross, 13, 21},
+                            {"Kt_diag", MatrixKind::kDiagonal, 13, 1}},
+                           8);
+  spec.sets = {example_set("train", 21, 0), example_set("test", 13, 0)};
+  spec.axes = {{0, 0}, {1, 0}, {1, 1}};
+  spec.parameter_names = {"conv0.var_weight", "conv0.var_bias"};
+  spec.parameter_values = {2.79, 7.86};
+  spec.content = {.planes = {{.name = "spin", .prefix = "Spin_"},
+                             {.name = "kernel", .prefix = ""},
+                             {.name = "charge", .prefix = "q", .per_parameter = true}},
+                  .vector = "moment"};
+  return spec;
+}
+
+Index fake_plane(const RunSpec& spec, const std::string& group) {
+  if (group == kKernelPlane) return 0;
+  if (group == kJacobianPlane) return 1;
+  const auto found = std::ranges::find(spec.content.planes, group, &PlaneGroup::name);
+  return 100 * (1 + (found - spec.content.planes.begin()));
 }
 
 double fake_entry(const RunSpec& spec, Index matrix, Index plane, Index row, Index column) {
@@ -114,24 +137,22 @@ void deliver(const RunSpec& spec, Index index, TileSink& sink) {
   const Tile tile = spec.plan.tiles[static_cast<std::size_t>(index)];
   const bool single = spec.data_type == DataType::kFloat32;
   const auto num_parameters = static_cast<Index>(spec.parameter_names.size());
-  const auto values = [&](Index first, Index count) {
-    return single ? planes<float>(spec, tile, first, count)
-                  : planes<double>(spec, tile, first, count);
-  };
-  std::vector<std::byte> kernel, jacobian;
-  std::vector<double> gradient;
-  if (spec.with_kernel) kernel = values(0, 1);
-  if (spec.derivative == Derivative::kJacobian) jacobian = values(1, num_parameters);
-  if (spec.derivative == Derivative::kGradient) {
-    for (Index p = 0; p < num_parameters; ++p)
-      gradient.push_back(std::exp(static_cast<double>(p)) * std::cos(static_cast<double>(index)));
+  std::vector<std::vector<std::byte>> entries;
+  std::vector<TilePlane> groups;
+  for (const PlaneGroup& group : spec.content.planes) {
+    const Index first = fake_plane(spec, group.name), count = group.num_planes(num_parameters);
+    entries.push_back(single ? planes<float>(spec, tile, first, count)
+                             : planes<double>(spec, tile, first, count));
+    groups.push_back({group.name, entries.back()});
   }
+  std::vector<double> vector;
+  for (Index p = 0; p < num_parameters && !spec.content.vector.empty(); ++p)
+    vector.push_back(std::exp(static_cast<double>(p)) * std::cos(static_cast<double>(index)));
   TileResult result;
   result.tile = tile;
   result.data_type = spec.data_type;
-  result.kernel = kernel;
-  result.jacobian = jacobian;
-  result.gradient = gradient;
+  result.planes = groups;
+  result.vector = vector;
   sink.write(result);
 }
 

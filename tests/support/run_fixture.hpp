@@ -37,6 +37,14 @@ RunSpec gradient_spec();
 /// Jacobian of Kxtx [13, 21] by two parameters, float64, with the kernel.
 RunSpec jacobian_spec();
 
+/// Kxx [21, 21], Kxtx [13, 21], Kt_diag [13] with planes and a vector that no backend computes and
+/// no file had: "spin", one, before the kernel; "charge", one per parameter; "moment". 6 + 6 + 2
+/// tiles.
+RunSpec made_up_spec();
+
+/// The first plane of a group, for fake_entry().
+Index fake_plane(const RunSpec& spec, const std::string& group);
+
 /// K[row, column] of a matrix; ∂K/∂θ_p for plane p + 1. Finite, symmetric where the matrix is.
 double fake_entry(const RunSpec& spec, Index matrix, Index plane, Index row, Index column);
 

@@ -167,7 +167,8 @@ class WatchedBackend final : public BackendKind {
       kind.tiles.insert(job.rows->examples.size() * columns);
       if (!kind.spoils_kernel) return;
       const double nan = std::numeric_limits<double>::quiet_NaN();
-      std::memcpy(&job.kernel[job.kernel.size() - sizeof nan], &nan, sizeof nan);
+      const std::span<std::byte> kernel = job.plane(kKernelPlane);
+      std::memcpy(&kernel[kernel.size() - sizeof nan], &nan, sizeof nan);
     }
     const WatchedBackend& kind;
     std::unique_ptr<Backend> backend;
@@ -209,8 +210,11 @@ TEST_CASE("the memory plan counts what the backend says, results and pixels") {
   const TilePlan plan = plan_tiles({{"Kxx", MatrixKind::kSymmetric, 100, 100}}, 16);
   for (const Derivative derivative :
        {Derivative::kNone, Derivative::kGradient, Derivative::kJacobian}) {
-    const ComputeRequest request{
-        .program = &c.program, .plan = &plan, .sources = {}, .tiles = {}, .derivative = derivative};
+    const ComputeRequest request{.program = &c.program,
+                                 .plan = &plan,
+                                 .sources = {},
+                                 .tiles = {},
+                                 .content = content_of(true, derivative)};
     const ComputeOptions options{
         .data_type = DataType::kFloat64, .num_threads = 3, .backend = &backend};
     const MemoryPlan memory = plan_memory(request, options);

@@ -54,8 +54,9 @@ class Recorder : public TileSink {
   void write(const TileResult& result) override {
     if (static_cast<Index>(tiles.size()) == fail_at) throw std::runtime_error("sink");
     tiles.push_back(result.tile.index);
-    std::vector<double> entries(result.kernel.size() / sizeof(double));
-    if (!entries.empty()) std::memcpy(entries.data(), result.kernel.data(), result.kernel.size());
+    const std::span<const std::byte> kernel = result.plane(kKernelPlane);
+    std::vector<double> entries(kernel.size() / sizeof(double));
+    if (!entries.empty()) std::memcpy(entries.data(), kernel.data(), kernel.size());
     kernels.push_back(std::move(entries));
   }
 
@@ -125,9 +126,29 @@ TEST_CASE("a diagonal holds the variances of the reference") {
 
 TEST_CASE("without K nothing of it is handed out") {
   Run run;
-  run.request.with_kernel = false;
+  run.request.content = content_of(false, Derivative::kJacobian);
   compute_tiles(run.request, run.options, run.recorder);
+  CHECK(run.recorder.kernels.size() == run.plan.tiles.size());
   for (const auto& kernel : run.recorder.kernels) CHECK(kernel.empty());
+}
+
+TEST_CASE("a run of which nothing is asked, or what nobody computes, is refused") {
+  Run run;
+  const auto refusal = [&](const TileContent& content) {
+    run.request.content = content;
+    try {
+      compute_tiles(run.request, run.options, run.recorder);
+    } catch (const Error& error) {
+      CHECK(error.kind() == ErrorKind::kUsage);
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  CHECK(refusal({}) == "nothing of a tile is asked for");
+  CHECK(refusal({.planes = {{.name = "spin", .prefix = "s"}}, .vector = "charge"}) ==
+        "the lanes do not compute charge, spin of a tile");
+  CHECK(refusal(content_of(true, Derivative::kGradient)) == "a gradient needs an upstream matrix");
+  CHECK(run.recorder.tiles.empty());
 }
 
 TEST_CASE("a stop delivers the tiles in hand, whole and in order, and returns early") {

@@ -123,7 +123,7 @@ TEST_CASE("a symmetric matrix of two sets is refused") {
 }
 
 TEST_CASE("a description without anything computed is refused") {
-  CHECK(mentions(refusal_of(kernel_spec(), [](RunSpec& spec) { spec.with_kernel = false; }),
+  CHECK(mentions(refusal_of(kernel_spec(), [](RunSpec& spec) { spec.content = {}; }),
                  "nothing that was computed"));
 }
 

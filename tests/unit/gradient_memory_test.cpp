@@ -76,8 +76,7 @@ Measured measure(Index num_images, Derivative derivative, std::size_t memory_byt
                          .plan = &plan,
                          .sources = {{&images, nullptr}},
                          .tiles = {},
-                         .with_kernel = false,
-                         .derivative = derivative,
+                         .content = content_of(derivative == Derivative::kNone, derivative),
                          .upstream = &upstream};
   request.tiles.resize(plan.tiles.size());
   std::iota(request.tiles.begin(), request.tiles.end(), Index{0});

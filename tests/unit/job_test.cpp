@@ -163,7 +163,7 @@ TEST_CASE("an upstream of the caller gives the run that the same upstream of a f
   const RunReader memory(of_memory.out), file(of_file.out);
   CHECK(memory.spec().upstream_hash == file.spec().upstream_hash);
   CHECK(fingerprint_of(memory.spec()) == fingerprint_of(file.spec()));
-  CHECK(memory.gradient() == file.gradient());
+  CHECK(memory.vector() == file.vector());
   CHECK(memory.spec().upstream == "my dL/dK");
 }
 

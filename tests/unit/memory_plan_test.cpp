@@ -22,7 +22,7 @@ struct Request {
         plan(plan_tiles({{"Kxx", MatrixKind::kSymmetric, 2000, 2000}}, tile_size)) {
     request.program = &program;
     request.plan = &plan;
-    request.derivative = derivative;
+    request.content = content_of(true, derivative);
   }
 
   Program program;
@@ -123,7 +123,8 @@ TEST_CASE("the default tile size is a multiple of 16 up to 256, and fits") {
       CAPTURE(n);
       const MatrixSpec spec{"Kxx", MatrixKind::kSymmetric, n, n};
       const ComputeOptions options{.num_threads = 2, .memory_bytes = mebibytes * kMebibyte};
-      const Index size = default_tile_size(request.program, {&spec, 1}, options, Derivative::kNone);
+      const Index size = default_tile_size(request.program, {&spec, 1}, options,
+                                           content_of(true, Derivative::kNone));
       CHECK(size % 16 == 0);
       CHECK(size >= 16);
       CHECK(size <= 256);

@@ -91,7 +91,7 @@ TEST_CASE("gradient is the sum of tile_gradient in order, bit for bit") {
   CHECK(read_all(file.dataset("parameters")) == std::vector<double>{0, 1, 2});
   CHECK(file.strings_attribute("parameter_names") == spec.parameter_names);
   const RunReader reader(folder.file("G.h5"));
-  CHECK(reader.gradient() == sum);
+  CHECK(reader.vector() == sum);
   const std::vector<double> bounds = read_all(file.dataset("tiles"));
   CHECK(std::vector<double>(bounds.begin() + 4, bounds.begin() + 8) ==
         std::vector<double>{0, 8, 8, 16});
@@ -100,7 +100,7 @@ TEST_CASE("gradient is the sum of tile_gradient in order, bit for bit") {
 TEST_CASE("a gradient is stored without the kernel when that is not asked for") {
   const TemporaryFolder folder;
   RunSpec spec = gradient_spec();
-  spec.with_kernel = false;
+  spec.content = content_of(false, Derivative::kGradient);
   spec.sets[0].labels.assign(61, 3);
   run(folder.file("G.h5"), spec);
   const hdf5::File file(folder.file("G.h5"));
@@ -129,8 +129,7 @@ TEST_CASE("a jacobian is stored by parameter, with the kernel beside it") {
 TEST_CASE("a jacobian of a symmetric matrix has both triangles") {
   const TemporaryFolder folder;
   RunSpec spec = gradient_spec();
-  spec.derivative = Derivative::kJacobian;
-  spec.with_kernel = false;
+  spec.content = content_of(false, Derivative::kJacobian);
   run(folder.file("J.h5"), spec);
   const std::vector<double> d = read_all(hdf5::File(folder.file("J.h5")).dataset("dKxx"));
   const auto at = [&](Index p, Index i, Index j) {
@@ -162,7 +161,7 @@ TEST_CASE("a reader gives back spec, hashes and tiles") {
     CHECK(reader.mirror_matches(tile));
     const Tile t = spec.plan.tiles[static_cast<std::size_t>(tile)];
     std::vector<double> values(static_cast<std::size_t>(t.rows.size() * t.columns.size()));
-    reader.read_kernel(tile, values);
+    reader.read_planes(kKernelPlane, tile, values);
     CHECK(values.back() == static_cast<double>(static_cast<float>(fake_entry(
                                spec, t.matrix, 0, t.rows.stop - 1, t.columns.stop - 1))));
   }
@@ -178,7 +177,8 @@ TEST_CASE("a tile with an entry that is not finite is refused with its place") {
   TileResult result;
   result.tile = tile;
   result.data_type = DataType::kFloat32;
-  result.kernel = std::as_bytes(std::span(values));
+  const TilePlane plane{kKernelPlane, std::as_bytes(std::span(values))};
+  result.planes = {&plane, 1};
   const Error error = error_of([&] { writer.write(result); });
   CHECK(error.kind() == ErrorKind::kOther);
   CHECK(mentions(error, "Kxx[2, 11]"));

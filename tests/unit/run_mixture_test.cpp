@@ -76,7 +76,7 @@ void check_file(const std::string& path, const RunSpec& spec, const Names& maker
             reader.stored_hash(t) == plain.stored_hash(t);
   }
   CHECK(same == static_cast<Index>(makers.size()));
-  CHECK(reader.gradient() == plain.gradient());
+  CHECK(reader.vector() == plain.vector());
 }
 
 Names repeated(const std::vector<std::pair<std::string, Index>>& runs) {

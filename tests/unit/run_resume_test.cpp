@@ -177,7 +177,7 @@ TEST_CASE("changed inputs are refused by name") {
   check("data type (float32, now float64)", [](RunSpec& s) { s.data_type = DataType::kFloat64; });
   check("tile size (8, now 16)", [](RunSpec& s) { s.plan = plan_tiles(s.plan.matrices, 16); });
   check("layout", [](RunSpec& s) { s.layout = DatasetLayout::kCnnGp; });
-  check("content", [](RunSpec& s) { s.with_kernel = false; });
+  check("content", [](RunSpec& s) { s.content = content_of(false, Derivative::kGradient); });
   check("upstream", [](RunSpec& s) { s.upstream_hash[3] = 'b'; });
   check("instruction set (TEST, now AVX2)", [](RunSpec& s) { s.instruction_set = "AVX2"; });
   check("numerics version", [](RunSpec& s) { ++s.numerics_version; });

@@ -14,7 +14,7 @@ using namespace gramtile;
 using namespace gramtile::test;
 
 TEST_CASE("shares merge into the bytes of one run, for any number and order") {
-  for (const RunSpec& spec : {kernel_spec(), gradient_spec(), jacobian_spec()}) {
+  for (const RunSpec& spec : {kernel_spec(), gradient_spec(), jacobian_spec(), made_up_spec()}) {
     const std::vector<char> expected = expected_bytes(spec);
     for (const Index count : {1, 2, 3, 7}) {
       const TemporaryFolder folder;

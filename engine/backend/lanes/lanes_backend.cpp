@@ -1,11 +1,12 @@
 #include "engine/backend/lanes/lanes_backend.hpp"
 
-#include <utility>
+#include <string>
 #include <vector>
 
 #include "engine/backend/lanes/prepared_block.hpp"
 #include "engine/backend/lanes/tile_derivative.hpp"
 #include "engine/backend/lanes/tile_kernel.hpp"
+#include "engine/core/errors.hpp"
 #include "engine/parallel/workspace_pool.hpp"
 #include "engine/simd/instruction_set.hpp"
 #include "engine/simd/kernels.hpp"
@@ -18,23 +19,33 @@ std::span<T> as(std::span<std::byte> bytes) {
   return {reinterpret_cast<T*>(bytes.data()), bytes.size() / sizeof(T)};
 }
 
+/// Which of the derivatives that the lanes compute, one at a time, a content has.
+Derivative derivative_of(const TileContent& content) {
+  for (const Derivative derivative :
+       {Derivative::kNone, Derivative::kGradient, Derivative::kJacobian}) {
+    if (content == content_of(content.has(kKernelPlane), derivative)) return derivative;
+  }
+  std::string list = content.vector;
+  for (const PlaneGroup& group : content.planes) list += (list.empty() ? "" : ", ") + group.name;
+  throw Error(ErrorKind::kUsage, "the lanes do not compute " + list + " of a tile");
+}
+
 template <class T>
 class LanesBackend final : public Backend {
  public:
   LanesBackend(const BackendRequest& request, Executor& executor)
-      : program_(compile_lanes(*request.program, request.derivative != Derivative::kNone)),
-        derivative_(request.derivative),
+      : derivative_(derivative_of(request.content)),
+        program_(compile_lanes(*request.program, derivative_ != Derivative::kNone)),
         executor_(executor),
         variances_(
             [this] { return LaneWorkspace<double>(program_, simd::variance_kernels().lanes); }),
         workspaces_([this] { return LaneWorkspace<T>(program_, simd::kernels<T>().lanes); }),
-        derivatives_([this, jacobian = request.derivative == Derivative::kJacobian] {
-          return DerivativeWorkspace<T>(reverse_, jacobian);
+        derivatives_([this] {
+          return DerivativeWorkspace<T>(reverse_, derivative_ == Derivative::kJacobian);
         }),
         bend_sums_(
             [this, size = request.tile_size] { return allocate_bend_sums<T>(program_, size); }) {
-    if (request.derivative != Derivative::kNone)
-      reverse_ = reverse_lanes(program_, *request.program);
+    if (derivative_ != Derivative::kNone) reverse_ = reverse_lanes(program_, *request.program);
   }
 
   void prepare(Range examples, std::span<const double> pixels,
@@ -50,7 +61,8 @@ class LanesBackend final : public Backend {
 
   void compute(const TileJob& job) override {
     const auto& rows = static_cast<const PreparedBlock<T>&>(*job.rows);
-    const std::span<T> kernel = as<T>(job.kernel), jacobian = as<T>(job.jacobian);
+    const std::span<T> kernel = as<T>(job.plane(kKernelPlane));
+    const std::span<T> jacobian = as<T>(job.plane(kJacobianPlane));
     if (job.columns == nullptr) {
       compute_diagonal(rows, kernel, jacobian);
       return;
@@ -59,10 +71,10 @@ class LanesBackend final : public Backend {
     const TileOperands<T> tile{program_, rows, columns, job.triangle};
     if (derivative_ == Derivative::kGradient) {
       compute_tile_gradient<T>(tile, reverse_, {job.upstream, job.mirrored_upstream}, executor_,
-                               derivatives_, bend_sums_, kernel, job.gradient);
+                               derivatives_, bend_sums_, kernel, job.vector);
     } else if (!jacobian.empty()) {
       compute_tile_jacobian<T>(tile, reverse_, executor_, derivatives_, kernel, jacobian);
-    } else {
+    } else if (!kernel.empty()) {
       compute_tile_kernel<T>(tile, executor_, workspaces_, kernel);
     }
   }
@@ -75,9 +87,9 @@ class LanesBackend final : public Backend {
     }
   }
 
+  const Derivative derivative_;
   const LaneProgram program_;
   ReverseProgram reverse_;  ///< of derivatives
-  const Derivative derivative_;
   Executor& executor_;
   WorkspacePool<LaneWorkspace<double>> variances_;
   WorkspacePool<LaneWorkspace<T>> workspaces_;
@@ -87,8 +99,8 @@ class LanesBackend final : public Backend {
 
 template <class T>
 Footprint footprint_of(const BackendRequest& request) {
-  const bool tape = request.derivative != Derivative::kNone;
-  const bool jacobian = request.derivative == Derivative::kJacobian;
+  const Derivative derivative = derivative_of(request.content);
+  const bool tape = derivative != Derivative::kNone, jacobian = derivative == Derivative::kJacobian;
   // Sizes do not depend on the powers of two that maps are stored with.
   const std::vector<int> exponents(request.program->values.size(), 0);
   const LaneProgram program = compile_lanes(*request.program, tape, exponents);

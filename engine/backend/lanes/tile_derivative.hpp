@@ -64,7 +64,7 @@ void compute_tile_gradient(const TileOperands<T>& tile, const ReverseProgram& pr
                            WorkspacePool<BendSums<T>>& bend_sums, std::span<T> kernel,
                            std::span<double> gradient);
 
-/// Writes ∂K/∂θ to `jacobian`, [P, rows, columns], and K to `kernel`.
+/// Writes ∂K/∂θ to `jacobian`, [P, rows, columns], and, unless it is empty, K to `kernel`.
 template <class T>
 void compute_tile_jacobian(const TileOperands<T>& tile, const ReverseProgram& program,
                            Executor& executor, WorkspacePool<DerivativeWorkspace<T>>& workspaces,

@@ -34,7 +34,7 @@ void run_pack(const TileOperands<T>& tile, const ReverseProgram& program, Index 
       w.pair.slots.data(), w.pair.scratch.data()};
   kernels.forward(forward, pack);
   const T* result = pack.slots + forward.output_slot * forward.slot_stride * kernels.lanes;
-  store_entries(tile, result, row, first, count, kernel);
+  if (!kernel.empty()) store_entries(tile, result, row, first, count, kernel);
   T* adjoints = w.adjoints.data();
   const Index set = program.num_adjoints * forward.slot_stride * kernels.lanes;
   T* side_scratch = w.side_scratch.data();
@@ -100,7 +100,7 @@ void compute_tile_jacobian(const TileOperands<T>& tile, const ReverseProgram& pr
     }
   });
   if (!tile.triangle) return;
-  mirror_triangle<T>(tile.rows.diagonal, kernel);
+  if (!kernel.empty()) mirror_triangle<T>(tile.rows.diagonal, kernel);
   std::vector<T> diagonal(as_size(program.num_parameters * num_rows));
   compute_diagonal_jacobian<T>(tile.rows, program, executor, workspaces, diagonal);
   for (Index p = 0; p < program.num_parameters; ++p) {
