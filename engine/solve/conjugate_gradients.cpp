@@ -36,7 +36,8 @@ const SymmetricSource& checked(const SymmetricSource& kernel, const KernelFacts&
 
 /// One right-hand side on its way.
 struct Column {
-  double norm = 0;         ///< ‖y‖
+  int exponent = 0;  ///< y is solved for as y·2^−exponent, so that no square over- or underflows
+  double norm = 0;   ///< ‖y‖, of that
   double residual = 1;     ///< ‖y − K̃·x‖/‖y‖, recomputed
   double rho = 0;          ///< rᵀ·M⁻¹·r
   double carried = 1;      ///< ‖r‖/‖y‖ as the recurrence has it
@@ -68,8 +69,11 @@ class Group {
 
   void solve(IterationReport& report) {
     for_columns([&](Index c, Column& column) {
+      double largest = 0;
+      for (Index i = 0; i < size_; ++i) largest = worst_of(largest, std::abs(y_(i, c)));
+      if (largest > 0 && std::isfinite(largest)) column.exponent = std::ilogb(largest);
       const Vector r = of(r_, c);
-      for (Index i = 0; i < size_; ++i) r[as_size(i)] = y_(i, c);
+      for (Index i = 0; i < size_; ++i) r[as_size(i)] = scaled(i, c);
       column.norm = std::sqrt(dot(r, r));
       column.ended = !(column.norm > 0);
       if (column.ended) column.residual = column.norm;  // 0, or NaN
@@ -85,7 +89,10 @@ class Group {
     }
   }
 
-  std::span<const double> solution(Index c) { return of(best_, c); }
+  /// Entry i of column c of the solution.
+  double solution(Index i, Index c) const {
+    return std::ldexp(best_[as_size(c * size_ + i)], columns_[as_size(c)].exponent);
+  }
 
  private:
   /// From x and r = y − K̃·x on, until each column that has not ended is within the tolerance as the
@@ -151,7 +158,7 @@ class Group {
     for_columns([&](Index c, Column& column) {
       if (!(column.norm > 0)) return;
       const Vector r = of(r_, c), kx = of(q_, c);
-      for (Index i = 0; i < size_; ++i) r[as_size(i)] = y_(i, c) - kx[as_size(i)];
+      for (Index i = 0; i < size_; ++i) r[as_size(i)] = scaled(i, c) - kx[as_size(i)];
       const double residual = std::sqrt(dot(r, r)) / column.norm;
       column.ended = residual <= options_.tolerance || !(residual <= column.residual / 2);
       if (residual <= column.residual) {
@@ -172,6 +179,9 @@ class Group {
   template <typename Body>
   void for_columns(const Body& body) {
     context_.for_each(num_columns(), [&](Index c) { body(c, columns_[as_size(c)]); });
+  }
+  double scaled(Index i, Index c) const {
+    return std::ldexp(y_(i, c), -columns_[as_size(c)].exponent);
   }
   Index num_columns() const { return static_cast<Index>(columns_.size()); }
   Vector of(std::vector<double>& values, Index c) const {
@@ -242,8 +252,7 @@ IterationReport ConjugateGradients::solve(std::span<double> values, Index num_co
                 impl_->preconditioner, impl_->options, impl_->context);
     group.solve(report);
     for (Index c = 0; c < count; ++c) {
-      const auto solution = group.solution(c);
-      for (Index i = 0; i < size(); ++i) values[at(i, c)] = solution[as_size(i)];
+      for (Index i = 0; i < size(); ++i) values[at(i, c)] = group.solution(i, c);
     }
   }
   return report;

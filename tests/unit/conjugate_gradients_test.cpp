@@ -150,6 +150,21 @@ TEST_CASE("conjugate gradients: rows scaled over 16 decades and kernels of 1e16 
   CHECK(solve(kernel, y, 0, {.rank = 10}).report.is_within(1e-8));
 }
 
+TEST_CASE("conjugate gradients: targets whose squares over- or underflow are solved all the same") {
+  const std::vector<double> kernel = test::random_kernel(2, 30, 0.1);
+  std::vector<double> y;
+  for (int i = 0; i < 30; ++i) y.push_back(std::cos(i));
+  const Solved plain = solve(kernel, y, 0);
+  for (const int exponent : {-900, 900}) {
+    std::vector<double> scaled = y;
+    for (double& value : scaled) value = std::ldexp(value, exponent);
+    const Solved solved = solve(kernel, scaled, 0);
+    CHECK(solved.report.residuals == plain.report.residuals);
+    for (std::size_t i = 0; i < y.size(); ++i)
+      CHECK(solved.x[i] == std::ldexp(plain.x[i], exponent));
+  }
+}
+
 TEST_CASE("conjugate gradients: an entry that is not finite is named") {
   std::vector<double> kernel = test::random_kernel(3, 24, 0.5);
   kernel[4 * 24 + 17] = std::numeric_limits<double>::infinity();

@@ -1,7 +1,7 @@
 // gramtile_solve_bench: how fast a factor is made, in memory and on disk, beside the dgemm of the
 // same cores in the same run. Prints one JSON object; tests/bench/run.sh solve makes a table of it.
 //
-//   gramtile_solve_bench SIZE MEMORY_MIB FOLDER [TURNS]
+//   gramtile_solve_bench SIZE MEMORY_MIB FOLDER [TURNS [THREADS]]
 //
 // What is compared takes turns. Rates are N³/3 operations (2·n³ of dgemm) by wall and by processor
 // seconds of all threads: on a busy machine the latter tell. Both factors are checked against each
@@ -131,10 +131,10 @@ struct Disk {
 
 class Bench {
  public:
-  Bench(Index size, std::size_t memory_bytes, std::string folder)
+  Bench(Index size, std::size_t memory_bytes, std::string folder, int num_threads)
       : kernel_(size),
         folder_(std::move(folder)),
-        num_threads_(static_cast<int>(std::thread::hardware_concurrency())),
+        num_threads_(num_threads),
         plan_(
             apps::plan_solve({.num_training = size, .num_outputs = 10, .num_threads = num_threads_},
                              memory_bytes, /*on_disk=*/true)),
@@ -226,11 +226,14 @@ class Bench {
 
 int run(int argc, char** argv) {
   if (argc < 4) {
-    std::fputs("gramtile_solve_bench SIZE MEMORY_MIB FOLDER [TURNS]\n", stderr);
+    std::fputs("gramtile_solve_bench SIZE MEMORY_MIB FOLDER [TURNS [THREADS]]\n", stderr);
     return 2;
   }
-  Bench bench(std::stoll(argv[1]), std::stoull(argv[2]) << 20, argv[3]);
-  for (int turn = 0; turn < (argc > 4 ? std::stoi(argv[4]) : 3); ++turn) bench.turn();
+  const int turns = argc > 4 ? std::stoi(argv[4]) : 3;
+  const int num_threads =
+      argc > 5 ? std::stoi(argv[5]) : static_cast<int>(std::thread::hardware_concurrency());
+  Bench bench(std::stoll(argv[1]), std::stoull(argv[2]) << 20, argv[3], num_threads);
+  for (int turn = 0; turn < turns; ++turn) bench.turn();
   std::fputs(bench.report().c_str(), stdout);
   return 0;
 }
