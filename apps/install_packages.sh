@@ -11,7 +11,7 @@ build_packages="build-essential cmake ninja-build pkg-config libhdf5-dev libtbb-
   libfmt-dev libhwy-dev libcli11-dev nlohmann-json3-dev zlib1g-dev libxxhash-dev
   libopenblas-dev
   python3 python3-numpy python3-h5py"
-test_packages="doctest-dev python3-scipy hdf5-tools clang libclang-rt-dev"
+test_packages="doctest-dev liblbfgs-dev python3-scipy hdf5-tools clang libclang-rt-dev"
 
 wanted=$build_packages
 case "${1-}" in

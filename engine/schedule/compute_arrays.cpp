@@ -1,6 +1,7 @@
 #include "engine/schedule/compute_arrays.hpp"
 
 #include <numeric>
+#include <utility>
 
 #include "engine/core/errors.hpp"
 #include "engine/core/strided.hpp"
@@ -89,7 +90,7 @@ class ArraySink : public TileSink {
 
 void fill_arrays(const Program& program, BlockSource& rows, BlockSource* columns,
                  const ComputeOptions& options, const ArrayTargets& targets, Derivative derivative,
-                 UpstreamSource* upstream, Index tile_size) {
+                 UpstreamSource* upstream, Index tile_size, std::stop_token stop) {
   const bool symmetric = columns == nullptr;
   const MatrixSpec matrix{.name = "K",
                           .kind = symmetric ? MatrixKind::kSymmetric : MatrixKind::kCross,
@@ -105,7 +106,7 @@ void fill_arrays(const Program& program, BlockSource& rows, BlockSource* columns
   request.content = content;
   request.upstream = upstream;
   ArraySink sink(targets, symmetric);
-  compute_tiles(request, options, sink);
+  compute_tiles(request, options, sink, std::move(stop));
 }
 
 ArrayResult compute_arrays(const Program& program, BlockSource& rows, BlockSource* columns,

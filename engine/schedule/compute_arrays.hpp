@@ -22,11 +22,12 @@ struct ArrayTargets {
 /// `targets`, in tiles of `tile_size`. 0: chosen by network, matrix and type alone, as the commands
 /// do, so that a gradient's bits depend on neither threads nor memory; smaller only where
 /// options.memory_bytes asks for it. Of K and its jacobian no bit depends on it.
-/// Throws like compute_tiles.
+/// Throws like compute_tiles. When `stop` is requested it returns early, and arrays are filled in
+/// part.
 void fill_arrays(const Program& program, BlockSource& rows, BlockSource* columns,
                  const ComputeOptions& options, const ArrayTargets& targets,
                  Derivative derivative = Derivative::kNone, UpstreamSource* upstream = nullptr,
-                 Index tile_size = 0);
+                 Index tile_size = 0, std::stop_token stop = {});
 
 /// One matrix, in memory, as double. Only what was asked for is filled: a gradient comes without K,
 /// so that its memory does not grow with the matrix.

@@ -24,7 +24,8 @@ SolveFiles::SolveFiles(const std::string& out_path, std::vector<SpecFact> facts,
 }
 
 SolveFiles::~SolveFiles() {
-  const bool kept = has_work() || num_kept() > 0 || (work_ && work_->has_records());
+  const bool kept =
+      has_work() || num_kept() > 0 || (work_ && work_->has_records()) || !state_path().empty();
   if (!journal_ || kept) return;
   try {
     abandon();
@@ -72,8 +73,8 @@ bool SolveFiles::holds_nothing(std::optional<File>& journal) const {
   try {
     Journal opened = Journal::open(*std::move(journal));
     const auto& facts = opened.header().facts;
-    const bool empty =
-        opened.records().empty() && !facts.empty() && facts.front().name == facts_.front().name;
+    const bool empty = opened.records().empty() && !facts.empty() &&
+                       facts.front().name == facts_.front().name && state_path().empty();
     journal = std::move(opened).take_file();
     return empty;
   } catch (const Error&) {
@@ -149,14 +150,35 @@ WorkFile& SolveFiles::open_work(FactorGrid grid, std::size_t panel_bytes) {
   return *work_;
 }
 
+std::string SolveFiles::state_path() const {
+  if (!options_.keeps_state || !file_exists(system_, paths_.partial)) return "";
+  return paths_.partial;
+}
+
+void SolveFiles::write_file(const hdf5::FileImage& image, const std::string& path) {
+  explained([&] { remove_file(system_, path); });
+  File file = explained([&] { return File(system_, path, OpenMode::kCreateNew); });
+  write_image(image, file);
+  file.sync();
+}
+
+void SolveFiles::keep_state(const hdf5::FileImage& image) {
+  if (options_.before_commit) options_.before_commit();
+  write_file(image, paths_.new_partial);
+  check_names(system_, paths_, {{paths_.journal, journal_->file()}}, lock_);
+  rename_file(system_, paths_.new_partial, paths_.partial, true);
+  sync_folder_of(system_, paths_.partial);
+}
+
+void SolveFiles::finish_with_state() { publish(); }
+
 void SolveFiles::finish(const hdf5::FileImage& image) {
   if (options_.before_commit) options_.before_commit();
-  explained([&] { remove_file(system_, paths_.partial); });
-  {
-    File partial = explained([&] { return File(system_, paths_.partial, OpenMode::kCreateNew); });
-    write_image(image, partial);
-    partial.sync();
-  }
+  write_file(image, paths_.partial);
+  publish();
+}
+
+void SolveFiles::publish() {
   check_names(system_, paths_, {{paths_.journal, journal_->file()}}, lock_);
   try {
     rename_file(system_, paths_.partial, paths_.out, journal_->header().replace);
@@ -177,6 +199,7 @@ void SolveFiles::remove_leftovers() {
   work_file_ = File();
   remove_file(system_, work_path_);
   remove_file(system_, paths_.partial);
+  if (options_.keeps_state) remove_file(system_, paths_.new_partial);
   remove_file(system_, paths_.journal);
   sync_folder_of(system_, paths_.journal);
 }

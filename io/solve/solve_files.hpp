@@ -10,6 +10,9 @@
 //   finish   OUT.partial written → fsync → rename to OUT → fsync folder → remove OUT.work,
 //   OUT.journal
 //
+// A run whose output grows from step to step keeps it as it is in OUT.partial (keep_state): written
+// to OUT.partial.new, synced and renamed, so that there is always a whole one.
+//
 // A run that was killed at any of these calls is continued, and gives the same bytes.
 #pragma once
 
@@ -32,6 +35,7 @@ struct SolveFileOptions {
   std::string work_folder;            ///< empty: beside the output
   FileSystem* file_system = nullptr;  ///< nullptr: the real one
   bool no_lock = false;
+  bool keeps_state = false;  ///< OUT.partial is what a run goes on from
   std::function<void(const std::string&)> notice;
   /// Called before columns are kept and before the output is made; when it throws, they are not.
   std::function<void()> before_commit;
@@ -61,6 +65,13 @@ class SolveFiles {
   /// Writes the output and removes the rest. No call may follow.
   void finish(const hdf5::FileImage& image);
 
+  /// What was kept last, by this start or an earlier one; empty: nothing was. With keeps_state.
+  std::string state_path() const;
+  /// Replaces it, in one step.
+  void keep_state(const hdf5::FileImage& image);
+  /// What was kept last becomes the output. No call may follow.
+  void finish_with_state();
+
   /// Removes what there is of the run: its inputs make no output.
   void abandon();
 
@@ -75,6 +86,8 @@ class SolveFiles {
   void create(std::optional<File> old_journal);
   void resume(File file);
   bool is_output_of_this_run() const;
+  void write_file(const hdf5::FileImage& image, const std::string& path);
+  void publish();
   void remove_leftovers();
 
   SolveFileOptions options_;

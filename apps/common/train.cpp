@@ -1,0 +1,159 @@
+#include "apps/common/train.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <chrono>
+#include <utility>
+#include <vector>
+
+#include "apps/common/describe.hpp"
+#include "apps/common/machine.hpp"
+#include "apps/common/progress.hpp"
+#include "apps/common/request.hpp"
+#include "apps/common/signals.hpp"
+#include "apps/common/streams.hpp"
+#include "apps/common/units.hpp"
+#include "engine/core/errors.hpp"
+#include "io/network/network_json.hpp"
+
+namespace gramtile::apps {
+namespace {
+
+OptimiserKind optimiser_of(const TrainArguments& arguments) {
+  const bool changes = arguments.options.batch != 0 || arguments.options.sub_batch != 0;
+  if (arguments.optimizer.empty()) return changes ? OptimiserKind::kAdam : OptimiserKind::kLbfgs;
+  if (arguments.optimizer == "adam") return OptimiserKind::kAdam;
+  if (arguments.optimizer == "lbfgs") return OptimiserKind::kLbfgs;
+  throw Error(ErrorKind::kUsage,
+              "--optimizer: '" + arguments.optimizer + "' is neither adam nor lbfgs");
+}
+
+const Objective* objective_of(const TrainArguments& arguments) {
+  if (const Objective* const found = find_objective(arguments.objective)) return found;
+  std::vector<std::string> names;
+  for (const Objective* objective : objectives()) names.emplace_back(objective->name());
+  throw Error(ErrorKind::kUsage, fmt::format("--objective: '{}' is none of {}", arguments.objective,
+                                             fmt::join(names, ", ")));
+}
+
+std::string describe_error(double error, bool classes) {
+  return classes ? fmt::format("error {:.2f} %", 100 * error)
+                 : fmt::format("mean squared error {:.6g}", error);
+}
+
+/// Step, objective, validation and time left.
+class StepProgress {
+ public:
+  StepProgress(const TrainJob& job, bool quiet)
+      : total_(job.request().options.num_steps),
+        classes_(!job.inputs().classes.empty()),
+        status_(progress_style(quiet)) {}
+
+  void show(const Trainer& trainer) {
+    const auto& records = trainer.state().records;
+    if (!first_) first_ = records.size();
+    if (records.empty()) return;
+    const auto seconds = status_.due();
+    if (!seconds) return;
+    const auto made = static_cast<double>(records.size() - *first_);
+    std::string text = fmt::format("step {} of {}  objective {:.6g}", records.size(), total_,
+                                   records.back().objective);
+    for (auto r = records.rbegin(); r != records.rend(); ++r) {
+      if (!r->validation) continue;
+      text += "  validation " + describe_error(*r->validation, classes_);
+      break;
+    }
+    const double left = static_cast<double>(total_) - static_cast<double>(records.size());
+    if (made > 0) text += fmt::format("  {} left at most", format_seconds(left * *seconds / made));
+    status_.show(text);
+  }
+  void clear() { status_.clear(); }
+
+ private:
+  const Index total_;
+  const bool classes_;
+  StatusLine status_;
+  std::optional<std::size_t> first_;
+};
+
+void print_result(const TrainJob& job, const TrainOutcome& outcome, double seconds) {
+  const TrainRequest& request = job.request();
+  if (outcome.already_complete)
+    return print(stdout, fmt::format("{}: is complete already\n", request.out));
+  const auto& parameters = job.inputs().inputs.program.parameters;
+  std::string text;
+  for (std::size_t p = 0; p < parameters.size(); ++p)
+    text += fmt::format("{:<24} {:>10.6g} → {:.6g}\n", parameters[p].name, parameters[p].value,
+                        outcome.values[p]);
+  if (!request.options.noise_is_fixed)
+    text +=
+        fmt::format("{:<24} {:>10.6g} → {:.6g}\n", "noise", request.options.noise, outcome.noise);
+  text += fmt::format("{:<24} {:>10.6g} → {:.6g}\n", request.options.objective->name(),
+                      outcome.first_objective, outcome.last_objective);
+  if (outcome.last_validation)
+    text += "validation " +
+            describe_error(*outcome.last_validation, !job.inputs().classes.empty()) + "\n";
+  text += fmt::format("{}: {} steps in {}; {}\n", request.out, outcome.num_steps,
+                      format_seconds(seconds), outcome.reason);
+  print(stdout, text);
+}
+
+}  // namespace
+
+TrainRequest train_request(const TrainArguments& arguments, std::string command) {
+  const ComputeArguments& compute = arguments.compute;
+  TrainRequest request;
+  request.options = arguments.options;
+  request.options.objective = objective_of(arguments);
+  request.options.optimiser = optimiser_of(arguments);
+  request.network = load_network(compute.network);
+  request.network_name = compute.network;
+  request.train.source = compute.train;
+  request.train.label_source = compute.train_labels;
+  request.validation.source = arguments.validation;
+  request.validation.label_source = arguments.validation_labels;
+  request.targets = arguments.targets;
+  request.validation_targets = arguments.validation_targets;
+  request.channels_last = compute.channels_last;
+  request.data_type = compute.data_type;
+  request.memory_bytes = compute.memory_bytes;
+  request.num_threads = compute.num_threads;
+  request.out = compute.out;
+  request.network_out = arguments.network_out;
+  request.work_folder = arguments.work;
+  request.mode = start_mode(compute);
+  request.no_lock = compute.no_lock;
+  request.command = std::move(command);
+  request.notice = notice(compute.quiet);
+  return request;
+}
+
+int train(TrainRequest request, const TrainArguments& arguments,
+          const std::string& resume_command) {
+  const bool quiet = arguments.compute.quiet;
+  TrainJob job(std::move(request));
+  if (arguments.compute.dry_run) {
+    print(stdout, describe_plan(job.plan(), job.request(), job.inputs().images().num_examples()));
+    return 0;
+  }
+  if (!quiet) print_sets(job.inputs().inputs);
+  const StopSignals signals;  // before any other thread
+  check_threads(arguments.compute.num_threads);
+  const auto start = std::chrono::steady_clock::now();
+  StepProgress progress(job, quiet);
+  const TrainOutcome outcome =
+      job.run([&](const Trainer& now) { progress.show(now); }, signals.token());
+  progress.clear();
+  if (!outcome.complete) {
+    print(stderr, fmt::format("{}: interrupted after {} of {} steps; continue with: {}\n",
+                              job.request().out, outcome.num_steps, job.request().options.num_steps,
+                              resume_command));
+    return 128 + signals.received();
+  }
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  if (!quiet) print_result(job, outcome, seconds.count());
+  return 0;
+}
+
+}  // namespace gramtile::apps
