@@ -14,15 +14,21 @@ bool is_ignored(int signal) {
   return sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
+constexpr int kStopSignals[] = {SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU, SIGTERM};
+
 sigset_t stop_signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal : {SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU}) {
-    if (!is_ignored(signal)) sigaddset(&set, signal);
+  for (const int signal : kStopSignals) {
+    if (signal == SIGTERM || !is_ignored(signal)) sigaddset(&set, signal);
   }
-  sigaddset(&set, SIGTERM);
   return set;
 }
+
+pthread_t waiting_thread;
+
+// OpenBLAS starts threads when it is loaded, before anything could be blocked in them.
+void pass_on(int signal) { pthread_kill(waiting_thread, signal); }
 
 }  // namespace
 
@@ -30,6 +36,13 @@ StopSignals::StopSignals() {
   const sigset_t set = stop_signals();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   waiter_ = std::thread([this] { wait(); });
+  waiting_thread = waiter_.native_handle();
+  struct sigaction action {};
+  action.sa_handler = pass_on;
+  action.sa_flags = SA_RESTART;
+  for (const int signal : kStopSignals) {
+    if (sigismember(&set, signal) == 1) sigaction(signal, &action, nullptr);
+  }
 }
 
 StopSignals::~StopSignals() {
@@ -37,6 +50,9 @@ StopSignals::~StopSignals() {
   pthread_kill(waiter_.native_handle(), SIGTERM);  // wakes the wait below
   waiter_.join();
   const sigset_t set = stop_signals();
+  for (const int signal : kStopSignals) {
+    if (sigismember(&set, signal) == 1) std::signal(signal, SIG_DFL);
+  }
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 

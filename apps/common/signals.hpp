@@ -12,7 +12,8 @@ namespace gramtile::apps {
 
 /// Turns these signals into a stop request while it lives. Construct it before any other
 /// thread: the signals are blocked in every thread and taken by one that waits for them, so nothing
-/// has to be async-signal-safe. At most one at a time.
+/// has to be async-signal-safe. What a thread gets that was there before, it passes on. At most one
+/// at a time.
 class StopSignals {
  public:
   StopSignals();
