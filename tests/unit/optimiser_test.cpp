@@ -193,7 +193,7 @@ TEST_CASE("a state restored goes on with the same bits, from every step") {
 TEST_CASE("states of another size are refused") {
   for (const auto make : {make_lbfgs, make_adam}) {
     const auto small = make(2, {}), large = make(3, {});
-    const Problem& problem = problems()[0];
+    const Problem problem = problems()[0];
     Vector point(problem.start.begin(), problem.start.begin() + 2);
     small->step(problem.function, point);
     small->step(problem.function, point);
