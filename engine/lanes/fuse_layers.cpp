@@ -78,10 +78,9 @@ class Fuser {
     }
     // The step in whose loop they are made.
     const LaneStep& writer = program_.steps[i - (program_.steps[i - 1].applied_before ? 2 : 1)];
-    step.sums_offset =
-        sums_whole_map(step)
-            ? room.place_apart(sums_of(step), sums_of(writer))  // in use all along
-            : room.place_behind(sums_of(step), sums_of(writer), writer.geometry.pad_low);
+    step.sums_offset = sums_whole_map(step)
+                           ? room.place_apart(sums_of(step), sums_of(writer))  // in use all along
+                           : room.place_behind(sums_of(step), sums_of(writer), writer.geometry);
   }
 
   void drop_unread_output(std::size_t i) {

@@ -78,13 +78,16 @@ class Compiler {
 
   void place_variance_maps() {
     for (const Op& op : program_.ops) {
-      const auto* of = std::get_if<ActivationOp>(&op);
-      if (of == nullptr) continue;
-      const Index num_pixels = shape(of->input).num_pixels();
-      result_.activation_maps.push_back({of->activation, result_.num_map_pixels, num_pixels});
-      result_.num_map_pixels += num_pixels;
+      std::visit([this](const auto& any) { place_variance_map(any); }, op);
     }
   }
+  void place_variance_map(const Conv2dOp&) {}
+  void place_variance_map(const ActivationOp& op) {
+    const Index num_pixels = shape(op.input).num_pixels();
+    result_.activation_maps.push_back({op.activation, result_.num_map_pixels, num_pixels});
+    result_.num_map_pixels += num_pixels;
+  }
+  void place_variance_map(const SumOp&) {}
 
   /// A convolution reads the images themselves; anything else needs their product in a slot.
   bool input_needs_slot() const {
@@ -256,9 +259,9 @@ class Compiler {
   }
 
   LaneStep conv_step(const Conv2dOp& op, double scale) const {
-    const auto k = static_cast<double>(op.geometry.kernel_size);
+    const auto taps = static_cast<double>(op.geometry.num_taps());
     LaneStep step =
-        step_from(op.input, scale * op.weight.value / (k * k), op.geometry, shape(op.output));
+        step_from(op.input, scale * op.weight.value / taps, op.geometry, shape(op.output));
     step.bias = scale * op.bias.value;
     return step;
   }
@@ -332,7 +335,7 @@ class Compiler {
       const WindowGeometry& g = step.geometry;
       const Index width = std::max(step.output.width, step.input.width) + 4;
       result_.row_vectors =
-          std::max(result_.row_vectors, width + 2 * std::min<Index>(g.kernel_size, 8));
+          std::max(result_.row_vectors, width + 2 * std::min<Index>(g.x.kernel_size, 8));
     }
     result_.scratch_vectors = kNumRowBuffers * result_.row_vectors + result_.sums_vectors;
   }

@@ -4,15 +4,25 @@
 
 namespace gramtile {
 
-bool is_unit_window(const WindowGeometry& g) {
-  const Index k = g.kernel_size;
-  return g.stride == 1 && g.dilation == 1 && (k == 2 || k == 3 || k == 4 || k == 5 || k == 7) &&
-         g.pad_low < k && g.pad_high <= k;
+namespace {
+
+bool is_unit(const WindowAxis& axis) {
+  const Index k = axis.kernel_size;
+  return axis.stride == 1 && axis.dilation == 1 &&
+         (k == 2 || k == 3 || k == 4 || k == 5 || k == 7) && axis.pad_low < k && axis.pad_high <= k;
 }
 
+bool is_whole(const WindowAxis& axis, Index size) {
+  return axis.pad_low == 0 && axis.dilation == 1 && axis.kernel_size == size;
+}
+
+}  // namespace
+
+bool is_unit_window(const WindowGeometry& g) { return is_unit(g.y) && is_unit(g.x); }
+
 bool is_whole_window(const WindowGeometry& g, const MapShape& input, const MapShape& output) {
-  return output == MapShape{1, 1} && g.pad_low == 0 && g.dilation == 1 &&
-         g.kernel_size == input.height && g.kernel_size == input.width;
+  return output == MapShape{1, 1} && !g.circular && is_whole(g.y, input.height) &&
+         is_whole(g.x, input.width);
 }
 
 bool reads_relu(const LaneStep& step) {
@@ -29,8 +39,8 @@ bool sums_whole_map(const LaneStep& step) {
 
 bool can_run_in_place(const LaneStep& step) {
   if (step.pointwise() || sums_whole_map(step)) return true;
-  return step.input == step.output &&
-         (step.geometry.kernel_size - 1) * step.geometry.dilation >= step.geometry.pad_low;
+  const WindowAxis& y = step.geometry.y;
+  return step.input == step.output && (step.geometry.circular || y.reach() >= y.pad_low);
 }
 
 }  // namespace gramtile

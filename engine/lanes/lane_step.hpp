@@ -50,8 +50,8 @@ struct PixelRow {
 /// row of zeros.
 constexpr Index kZeroRow = 2 * kGroupRows, kNumRowBuffers = kZeroRow + 1;
 
-/// A window that the fast path sums: every step one pixel, a known size, and padding for which row
-/// buffers have room.
+/// A window that the fast path sums: along both axes every step one pixel, a known size, and
+/// padding for which row buffers have room.
 bool is_unit_window(const WindowGeometry& geometry);
 
 /// A single window over the whole map.
@@ -72,7 +72,7 @@ struct LaneStep {
   ActivationCode activation = {};  ///< kPoint
   MapShape input, output;
   WindowGeometry geometry;
-  double weight = 1;  ///< var_weight / k², a relu's ½ included
+  double weight = 1;  ///< var_weight / taps, a relu's ½ included
   double bias = 0;
   double addend_weight = 1;
   bool addend_derivative = false;  ///< the addend's weight depends on parameters

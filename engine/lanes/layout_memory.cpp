@@ -20,10 +20,12 @@ class UnitWindow {
       : scratch_(scratch), window_(window), source_(source), consumer_(consumer) {}
 
   void run() {
-    const Index height = window_.input.height, k = window_.geometry.kernel_size;
+    const Index height = window_.input.height;
+    const WindowAxis& axis = window_.geometry.y;
     Index produced = window_.sums_ready ? height : 0;
     for (Index y = 0; y < window_.output.height; y += kGroupRows) {
-      const Index needed = std::min(height, y + kGroupRows + k - 1 - low());
+      const Index last = y + kGroupRows + axis.kernel_size - 1 - axis.pad_low;
+      const Index needed = window_.geometry.circular ? height : std::min(height, last);
       for (; produced < needed; produced += kGroupRows) produce(produced);
       group({y, std::min(kGroupRows, window_.output.height - y)});
     }
@@ -32,8 +34,7 @@ class UnitWindow {
  private:
   void produce(Index row) {
     const Rows rows{row, std::min(kGroupRows, window_.input.height - row)};
-    scratch_.require_columns(low() + window_.input.width);
-    scratch_.require_columns(window_.stride() + window_.geometry.kernel_size);
+    window_.require_columns(scratch_);
     source_.take(rows);
     for (Index y = rows.first; y < rows.first + rows.count; ++y) {
       scratch_.sums().write(window_.sums_offset + y * window_.stride(), window_.stride(),
@@ -56,16 +57,17 @@ class UnitWindow {
   }
 
   void sum(const Rows& rows, const Columns& columns) {
-    const Index first = rows.first - low();
-    const Index last = first + rows.count + window_.geometry.kernel_size - 2;
-    for (Index y = std::max<Index>(first, 0); y <= std::min(last, window_.input.height - 1); ++y) {
+    const Index height = window_.input.height;
+    const Index first = rows.first - window_.geometry.y.pad_low;
+    const Index last = first + rows.count + window_.geometry.y.kernel_size - 2;
+    for (Index at = first; at <= last; ++at) {
+      if (!window_.geometry.circular && (at < 0 || at >= height)) continue;
+      const Index y = wrapped(at, height);
       scratch_.sums().read(window_.sums_offset + y * window_.stride() + columns.from,
                            columns.to - columns.from, sums_tag(window_, y, columns.from));
     }
     consumer_.take(rows, columns);
   }
-
-  Index low() const { return window_.geometry.pad_low; }
 
   Scratch& scratch_;
   const Window& window_;
@@ -73,16 +75,35 @@ class UnitWindow {
   Consumer& consumer_;
 };
 
+/// All rows of sums along x, for windows that go round.
+void run_circular(Scratch& scratch, const Window& window, Source& source, Consumer& consumer) {
+  const WindowAxis& g = window.geometry.y;
+  const Index height = window.input.height, width = window.output.width;
+  for (Index y = 0; y < height; ++y) {
+    scratch.require_columns(window.input.width);
+    source.take({y, 1});
+    scratch.sums().write(window.sums_offset + y * width, width, sums_tag(window, y, 0));
+  }
+  for (Index oy = 0; oy < window.output.height; ++oy) {
+    for (Index i = 0; i < g.kernel_size; ++i) {
+      const Index y = wrapped(oy * g.stride - g.pad_low + i * g.dilation, height);
+      scratch.sums().read(window.sums_offset + y * width, width, sums_tag(window, y, 0));
+    }
+    consumer.take({oy, 1}, {0, width});
+    finish_rows(consumer, {oy, 1});
+  }
+}
+
 /// A ring of rows of sums along x.
 void run_general(Scratch& scratch, const Window& window, Source& source, Consumer& consumer) {
-  const WindowGeometry& g = window.geometry;
+  const WindowAxis &g = window.geometry.y, &x = window.geometry.x;
   const Index height = window.input.height, width = window.output.width;
-  const Index ring = std::min((g.kernel_size - 1) * g.dilation + 1, height);
-  const bool between = g.kernel_size == 1 && g.dilation == 1;
+  const Index ring = std::min(g.reach() + 1, height);
+  const bool between = window.geometry.num_taps() == 1 && g.dilation == 1 && x.dilation == 1;
   Index produced = 0;
   for (Index oy = 0; oy < window.output.height; ++oy) {
     const Index first = oy * g.stride - g.pad_low;
-    const Index needed = std::min(height, first + (g.kernel_size - 1) * g.dilation + 1);
+    const Index needed = std::min(height, first + g.reach() + 1);
     for (; produced < needed; ++produced) {
       if (between && produced < first) continue;
       scratch.require_columns(window.input.width);
@@ -113,17 +134,22 @@ void run_whole(Scratch& scratch, const Window& window, Source& source, Consumer&
 
 }  // namespace
 
+void Window::require_columns(const Scratch& scratch) const {
+  const WindowAxis& x = geometry.x;
+  scratch.require_columns(x.pad_low + input.width + (geometry.circular ? x.pad_high : 0));
+  scratch.require_columns(stride() + x.kernel_size);
+}
+
 Next::Next(Scratch& scratch, const Window& window, bool may_split)
     : scratch_(scratch), window_(window) {
   const Index width = window.input.width, middle = (width - 1) / 8 * 4;
-  const bool apart = width + 2 * low() > 2 * middle + kept();
+  const bool apart = width + 2 * low() > 2 * middle + kept() && !window.geometry.circular;
   if (may_split && window.unit() && width >= kSplitWidth && apart) summed_first_ = middle;
 }
 
 void Next::start() const {
   if (window_.whole()) return scratch_.sums().write(window_.sums_offset, 1, {window_.owner, 0});
-  scratch_.require_columns(low() + window_.input.width);
-  scratch_.require_columns(window_.stride() + window_.geometry.kernel_size);
+  window_.require_columns(scratch_);
 }
 
 /// The total of a whole map is tagged with the number of rows that it has.
@@ -142,7 +168,10 @@ void Next::sum(const Rows& rows, const Columns& columns) const {
 
 void run_window(Scratch& scratch, const Window& window, Source& source, Consumer& consumer) {
   if (window.whole()) return run_whole(scratch, window, source, consumer);
-  if (!window.unit()) return run_general(scratch, window, source, consumer);
+  if (!window.unit()) {
+    return window.geometry.circular ? run_circular(scratch, window, source, consumer)
+                                    : run_general(scratch, window, source, consumer);
+  }
   UnitWindow(scratch, window, source, consumer).run();
 }
 

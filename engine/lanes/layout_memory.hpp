@@ -61,6 +61,8 @@ struct Columns {
   Index from, to;
 };
 
+class Scratch;
+
 /// One window sum: the shapes and geometry of a step, or of a transposed one, and its sums along x.
 struct Window {
   MapShape input, output;
@@ -72,6 +74,8 @@ struct Window {
   bool whole() const { return is_whole_window(geometry, input, output); }
   bool unit() const { return !whole() && is_unit_window(geometry); }
   Index stride() const { return unit() ? sums_stride(output) : output.width; }
+  /// What a unit window takes of a row buffer.
+  void require_columns(const Scratch& scratch) const;
 };
 
 /// Scratch of one pass: row buffers, whose extents are checked, and the sums along x.
@@ -106,8 +110,8 @@ class Next {
 
  private:
   void sum(const Rows& rows, const Columns& columns) const;
-  Index low() const { return window_.geometry.pad_low; }
-  Index kept() const { return window_.geometry.kernel_size - 1; }
+  Index low() const { return window_.geometry.x.pad_low; }
+  Index kept() const { return window_.geometry.x.kernel_size - 1; }
 
   Scratch& scratch_;
   Window window_;

@@ -22,12 +22,15 @@ class NextSums {
  public:
   using T = hn::TFromD<D>;
 
-  NextSums(D d_, const WindowJob<T>& job, T* rows) : d(d_), job_(job), rows_(rows) {
+  NextSums(D d_, const WindowJob<T>& job, T* rows)
+      : d(d_),
+        sums_(d_, job),
+        rows_(rows),
+        is_whole_(is_whole_window(job.geometry, job.input, job.output)) {
     const Index width = job.input.width, middle = (width - 1) / 8 * 4;
-    const bool unit = !is_whole_window(job.geometry, job.input, job.output);
-    // The zeros behind the last part lie behind the first.
-    const bool apart = width + 2 * Low() > 2 * middle + Kept();
-    if (kSplits && unit && width >= kSplitWidth && apart) summed_first_ = middle;
+    // The zeros behind the last part lie behind the first. Rows that go round start with their end.
+    const bool apart = width + 2 * Low() > 2 * middle + Kept() && !job.geometry.circular;
+    if (kSplits && !is_whole_ && width >= kSplitWidth && apart) summed_first_ = middle;
   }
 
   // Columns of the first part; 0: groups come in one.
@@ -40,62 +43,35 @@ class NextSums {
   static HWY_INLINE T* At(T* origin, Index y, Index x) {
     return origin + (x * kGroupRows + y % kGroupRows) * static_cast<Index>(hn::Lanes(D()));
   }
-  // do_it(SumsAlongX<K, D>) for unit windows; otherwise the window is the whole map.
-  template <class Do>
-  HWY_INLINE bool WithUnitWindow(const Do& do_it) const {
-    if (is_whole_window(job_.geometry, job_.input, job_.output)) return false;
-    switch (job_.geometry.kernel_size) {
-      case 2:
-        do_it(SumsAlongX<2, D>(d, job_));
-        break;
-      case 3:
-        do_it(SumsAlongX<3, D>(d, job_));
-        break;
-      case 4:
-        do_it(SumsAlongX<4, D>(d, job_));
-        break;
-      case 5:
-        do_it(SumsAlongX<5, D>(d, job_));
-        break;
-      default:
-        do_it(SumsAlongX<7, D>(d, job_));
-    }
-    return true;
-  }
-
   HWY_NOINLINE void Start() const {
-    const bool unit = WithUnitWindow([&](const auto& sums) HWY_ATTR {
-      sums.ZeroEnds(rows_);
-      if (summed_first_ == 0) return;
-      const Index end = job_.input.width;
-      ZeroFill(d, At(Origin(end), 0, end), (sums.width + Kept() - Low() - end) * kGroupRows);
-    });
-    if (!unit) hn::Store(hn::Zero(d), d, job_.sums);
+    if (is_whole_) return hn::Store(hn::Zero(d), d, sums_.first);
+    sums_.ZeroEnds(rows_);
+    if (summed_first_ == 0) return;
+    const Index end = sums_.input_width;
+    ZeroFill(d, At(Origin(end), 0, end), (sums_.width + Kept() - Low() - end) * kGroupRows);
   }
   // The first Split() columns of a whole group are there.
   HWY_NOINLINE void FirstPart(Index y) const {
     const Index group = kGroupRows * static_cast<Index>(hn::Lanes(d));
-    WithUnitWindow([&](const auto& sums) HWY_ATTR {
-      sums.Sum(rows_, y, kGroupRows, 0, summed_first_);
-      sums.KeepColumns(rows_ + summed_first_ * group, rows_ + Low() * group);
-    });
+    sums_.Sum(rows_, y, kGroupRows, 0, summed_first_);
+    sums_.KeepColumns(rows_ + summed_first_ * group, rows_ + Low() * group);
   }
   // And the rest of them.
   HWY_NOINLINE void LastPart(Index y) const {
     const T* const from = rows_ + Low() * kGroupRows * static_cast<Index>(hn::Lanes(d));
-    WithUnitWindow([&](const auto& sums)
-                       HWY_ATTR { sums.Sum(from, y, kGroupRows, summed_first_, sums.width); });
+    sums_.Sum(from, y, kGroupRows, summed_first_, sums_.width);
   }
   // A whole group is there, in one part.
   HWY_NOINLINE void Rows(Index y, Index count) const {
-    const bool unit = WithUnitWindow([&](const auto& sums)
-                                         HWY_ATTR { sums.Sum(rows_, y, count, 0, sums.width); });
-    if (unit) return;
-    auto total = hn::Load(d, job_.sums);
-    for (Index k = 0; k < count; ++k) {
-      total = hn::Add(total, RowSum(d, At(Origin(0), y + k, 0), kGroupRows, job_.input.width));
+    if (!is_whole_) {
+      sums_.WrapEnds(rows_);
+      return sums_.Sum(rows_, y, count, 0, sums_.width);
     }
-    hn::Store(total, d, job_.sums);
+    auto total = hn::Load(d, sums_.first);
+    for (Index k = 0; k < count; ++k) {
+      total = hn::Add(total, RowSum(d, At(Origin(0), y + k, 0), kGroupRows, sums_.input_width));
+    }
+    hn::Store(total, d, sums_.first);
   }
 
  private:
@@ -103,12 +79,13 @@ class NextSums {
   static constexpr Index kSplitWidth = 24;
   static constexpr bool kSplits = HWY_TARGET <= HWY_AVX3;
 
-  HWY_INLINE Index Low() const { return job_.geometry.pad_low; }
-  HWY_INLINE Index Kept() const { return job_.geometry.kernel_size - 1; }
+  HWY_INLINE Index Low() const { return sums_.Low(); }
+  HWY_INLINE Index Kept() const { return sums_.axis.kernel_size - 1; }
 
   D d;
-  WindowJob<T> job_;
-  T* rows_;                 // buffers of a group of rows, column by column
+  SumsAlongX<D> sums_;  // of a window over the whole map, its total in the first place
+  T* rows_;             // buffers of a group of rows, column by column
+  bool is_whole_;
   Index summed_first_ = 0;  // sums made of the first part; a multiple of 4
 };
 

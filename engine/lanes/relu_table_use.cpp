@@ -15,7 +15,7 @@ constexpr double kRounding = 0x1p-24;  ///< of a float
 bool stays_in_relu_table(const Program& program) {
   struct Roundings {
     double operator()(const Conv2dOp& op) const {
-      return 16 + 2 * static_cast<double>(op.geometry.kernel_size);
+      return 16 + static_cast<double>(op.geometry.y.kernel_size + op.geometry.x.kernel_size);
     }
     double operator()(const ActivationOp& op) const {
       return ask(op.activation, [](const auto& function) {

@@ -11,20 +11,32 @@ namespace {
 /// the rows at their place have been read.
 bool in_place(const LaneStep& step) { return step.input == step.output; }
 
-/// The geometry of T: the padding mirrored.
+/// The padding mirrored, of an axis whose windows go one pixel a step from `input` to `output`.
+WindowAxis transposed(WindowAxis axis, Index input, Index output) {
+  const Index reach = axis.kernel_size - 1;
+  axis.pad_low = reach - axis.pad_low;
+  axis.pad_high = input - output - axis.pad_low + reach;
+  return axis;
+}
+
+/// The geometry of T.
 WindowGeometry transposed(const LaneStep& step) {
-  WindowGeometry g = step.geometry;
-  const Index reach = g.kernel_size - 1;
-  g.pad_low = reach - step.geometry.pad_low;
-  g.pad_high = step.input.width - step.output.width - g.pad_low + reach;
-  return g;
+  const WindowGeometry& g = step.geometry;
+  return {.y = transposed(g.y, step.input.height, step.output.height),
+          .x = transposed(g.x, step.input.width, step.output.width),
+          .circular = g.circular};
+}
+
+bool transposes_to_window(const WindowAxis& axis, const WindowAxis& back) {
+  return axis.stride == 1 && axis.dilation == 1 && axis.kernel_size <= 7 && back.pad_low >= 0 &&
+         back.pad_high >= 0;
 }
 
 /// T is a window sum of the output's adjoint, one pixel a step.
 bool transposes_to_window(const LaneStep& step) {
   const WindowGeometry &g = step.geometry, t = transposed(step);
-  return !step.pointwise() && !sums_whole_map(step) && g.stride == 1 && g.dilation == 1 &&
-         g.kernel_size <= 7 && t.pad_low >= 0 && t.pad_high >= 0;
+  return !step.pointwise() && !sums_whole_map(step) && transposes_to_window(g.y, t.y) &&
+         transposes_to_window(g.x, t.x);
 }
 
 /// Walks the steps backwards and gives every value's adjoint a slot while it lives.
@@ -117,11 +129,11 @@ class Reverser {
       if (sums_along_x(previous)) {
         SumsPlace read = SumsRoom::of(previous.forward.output, previous.forward.input);
         read.offset = previous.sums_offset;
-        step.sums_offset = room.place_behind(place, read, previous.transposed.pad_low);
+        step.sums_offset = room.place_behind(place, read, previous.transposed);
       } else if (i == 1) {  // a turn reads those of this step, forwards
         SumsPlace read = SumsRoom::of(step.forward.input, step.forward.output);
         read.offset = step.forward.sums_offset;
-        step.sums_offset = room.place_behind(place, read, step.forward.geometry.pad_low);
+        step.sums_offset = room.place_behind(place, read, step.forward.geometry);
       }
     }
   }

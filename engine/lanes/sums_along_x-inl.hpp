@@ -113,44 +113,75 @@ struct RowsAlongX {
   const T* zeros;
   Index stride;  // elements between rows
   Index low, height;
+  bool circular;  // the rows go round: above the first stands the last
 
   HWY_INLINE T* Row(Index y) const { return first + y * stride; }
-  HWY_INLINE const T* RowOrZeros(Index y) const { return y < 0 || y >= height ? zeros : Row(y); }
+  // Row y of the padded map.
+  HWY_INLINE const T* RowAt(Index y) const {
+    if (circular) return Row(wrapped(y, height));
+    return y < 0 || y >= height ? zeros : Row(y);
+  }
 };
 
-// Sums along x of the rows of a source.
-template <int K, class D>
+// Sums along x of the rows of a source, for unit windows.
+template <class D>
 struct SumsAlongX : RowsAlongX<D> {
   using T = hn::TFromD<D>;
-  using RowsAlongX<D>::stride, RowsAlongX<D>::low, RowsAlongX<D>::Row;
+  using RowsAlongX<D>::stride, RowsAlongX<D>::circular, RowsAlongX<D>::Row;
   D d;
+  WindowAxis axis;
   Index width, input_width;
 
   HWY_INLINE SumsAlongX(D d_, const WindowJob<T>& job)
-      : RowsAlongX<D>{job.sums, job.zeros,
+      : RowsAlongX<D>{job.sums,
+                      job.zeros,
                       sums_stride(job.output) * static_cast<Index>(hn::Lanes(d_)),
-                      job.geometry.pad_low, job.input.height},
+                      job.geometry.y.pad_low,
+                      job.input.height,
+                      job.geometry.circular},
         d(d_),
+        axis(job.geometry.x),
         width(stride / static_cast<Index>(hn::Lanes(d_))),
         input_width(job.input.width) {}
+
+  // Columns of a group in front of its pixels.
+  HWY_INLINE Index Low() const { return axis.pad_low; }
 
   // The zeros beside the pixels of a group of rows.
   HWY_INLINE void ZeroEnds(T* rows) const {
     const Index n = kGroupRows * static_cast<Index>(hn::Lanes(d));
-    ZeroFill(d, rows, low * kGroupRows);
-    ZeroFill(d, rows + (low + input_width) * n, (width + K - low - input_width) * kGroupRows);
+    ZeroFill(d, rows, Low() * kGroupRows);
+    ZeroFill(d, rows + (Low() + input_width) * n,
+             (width + axis.kernel_size - Low() - input_width) * kGroupRows);
+  }
+  // In their place the pixels of the other side, where rows go round; of every group anew.
+  HWY_INLINE void WrapEnds(T* rows) const {
+    if (circular) CopyEnds(rows);
   }
   // Copies what windows that start before a column have in common with those behind it.
   HWY_INLINE void KeepColumns(const T* from, T* to) const {
-    const Index n = static_cast<Index>(hn::Lanes(d));
-    HWY_UNROLL(24)
-    for (int i = 0; i < (K - 1) * static_cast<int>(kGroupRows); ++i) {
-      hn::Store(hn::Load(d, from + i * n), d, to + i * n);
-    }
+    CopyColumns(from, to, axis.kernel_size - 1);
   }
   // Sums `from` to `to` − 1 of rows y, …, y + count − 1 of a group that starts at row y; `rows`
   // starts with the first pixel of sum `from`.
   HWY_INLINE void Sum(const T* rows, Index y, Index count, Index from, Index to) const {
+    switch (axis.kernel_size) {
+      case 2:
+        return SumOf<2>(rows, y, count, from, to);
+      case 3:
+        return SumOf<3>(rows, y, count, from, to);
+      case 4:
+        return SumOf<4>(rows, y, count, from, to);
+      case 5:
+        return SumOf<5>(rows, y, count, from, to);
+      default:
+        return SumOf<7>(rows, y, count, from, to);
+    }
+  }
+
+ private:
+  template <int K>
+  HWY_INLINE void SumOf(const T* rows, Index y, Index count, Index from, Index to) const {
     const Index n = static_cast<Index>(hn::Lanes(d));
     Index k = 0;
     for (; k + kRowsTogether <= count; k += kRowsTogether) {
@@ -159,6 +190,21 @@ struct SumsAlongX : RowsAlongX<D> {
     for (; k < count; ++k) {
       SumAlongX<K, 1>(d, rows + k * n, Row(y + k) + from * n, stride, to - from);
     }
+  }
+  // Columns of a group.
+  HWY_INLINE void CopyColumns(const T* from, T* to, Index count) const {
+    const Index n = static_cast<Index>(hn::Lanes(d));
+    for (Index i = 0; i < count * kGroupRows; ++i) {
+      hn::Store(hn::Load(d, from + i * n), d, to + i * n);
+    }
+  }
+  HWY_NOINLINE void CopyEnds(T* rows) const {
+    const Index n = kGroupRows * static_cast<Index>(hn::Lanes(d));
+    const auto copy = [&](Index x) HWY_ATTR {
+      CopyColumns(rows + (Low() + wrapped(x, input_width)) * n, rows + (Low() + x) * n, 1);
+    };
+    for (Index x = -Low(); x < 0; ++x) copy(x);
+    for (Index x = input_width; x < input_width + axis.pad_high; ++x) copy(x);
   }
 };
 

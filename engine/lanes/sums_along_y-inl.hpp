@@ -50,7 +50,7 @@ HWY_INLINE void SumAlongY(const Term& a, V (&sums)[G]) {
   }
 }
 
-// Sizes of unit windows: 2, 3, 4, 5, 7 (is_unit_window).
+// Sizes of unit windows along an axis: 2, 3, 4, 5, 7 (is_unit_window).
 constexpr int kNumUnitSizes = 5;
 template <int K>
 constexpr int UnitIndex() {
@@ -65,7 +65,7 @@ HWY_INLINE void SumColumns(D d, const RowsAlongX<D>& along_x, Index from, Index 
   const hn::TFromD<D>* terms[K + G - 1];
   HWY_UNROLL(16)
   for (int i = 0; i < K + G - 1; ++i) {
-    terms[i] = along_x.RowOrZeros(y + i - along_x.low) + from * n;
+    terms[i] = along_x.RowAt(y + i - along_x.low) + from * n;
   }
   for (Index x = 0; x < count; ++x) {  // from 0: loops from elsewhere take more registers
     hn::Vec<D> sums[G];

@@ -9,9 +9,9 @@ SumsPlace SumsRoom::of(const MapShape& input, const MapShape& output) {
 }
 
 SumsPlace SumsRoom::of_ring(const LaneStep& step) {
-  const WindowGeometry& g = step.geometry;
-  const Index rows = std::min((g.kernel_size - 1) * g.dilation + 1, step.input.height);
-  return {.rows = rows, .stride = step.output.width};
+  const Index height = step.input.height;
+  const Index rows = std::min(step.geometry.y.reach() + 1, height);
+  return {.rows = step.geometry.circular ? height : rows, .stride = step.output.width};
 }
 
 SumsPlace SumsRoom::of_transposed(const LaneStep& step) {
@@ -21,8 +21,9 @@ SumsPlace SumsRoom::of_transposed(const LaneStep& step) {
 void SumsRoom::include(const SumsPlace& place) { largest_ = std::max(largest_, place.extent()); }
 
 Index SumsRoom::place_behind(const SumsPlace& place, const SumsPlace& previous,
-                             Index pad_low) const {
-  const Index rows_behind = pad_low + (place.stride == previous.stride ? 0 : kGroupRows);
+                             const WindowGeometry& geometry) const {
+  if (geometry.circular) return place_apart(place, previous);
+  const Index rows_behind = geometry.y.pad_low + (place.stride == previous.stride ? 0 : kGroupRows);
   const Index behind = previous.offset - rows_behind * previous.stride;
   const Index below = std::min(size() - place.extent(), behind);
   if (place.stride <= previous.stride && below >= 0) return below;

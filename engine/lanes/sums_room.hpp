@@ -23,7 +23,8 @@ class SumsRoom {
   static SumsPlace of(const MapShape& input, const MapShape& output);
   /// What a window over the whole map needs: its total.
   static SumsPlace of_total() { return {.rows = 1, .stride = 1}; }
-  /// What any other windows need: a ring of rows; and transposed, a map.
+  /// What any other windows need: a ring of rows, or where they go round the map, all rows; and
+  /// transposed, a map.
   static SumsPlace of_ring(const LaneStep& step);
   static SumsPlace of_transposed(const LaneStep& step);
 
@@ -34,13 +35,14 @@ class SumsRoom {
   /// An offset for sums that are made in the loop that reads them.
   Index place(const SumsPlace& place) const { return size() - place.extent(); }
 
-  /// An offset for a map of sums that is made while that at `previous` is read. It takes the place
-  /// of rows whose last reader is behind: when rows y, …, y + 3 are made, those from y + 4 −
-  /// `pad_low` on, the padding of `previous`, are still to be read. A group can come in two parts
+  /// An offset for a map of sums that is made while that at `previous` is read, by windows of
+  /// `geometry`. It takes the place of rows whose last reader is behind: when rows y, …, y + 3 are
+  /// made, those from y + 4 − pad_low on are still to be read. A group can come in two parts
   /// (next_sums-inl.hpp); then the columns of the second are still to be read of the four rows
   /// before as well, and rows of another width would lie over them. Where there is no room left
-  /// below, it stands apart.
-  Index place_behind(const SumsPlace& place, const SumsPlace& previous, Index pad_low) const;
+  /// below, it stands apart; and where windows go round the map, which need its first rows last.
+  Index place_behind(const SumsPlace& place, const SumsPlace& previous,
+                     const WindowGeometry& geometry) const;
 
   /// An offset at which `place` does not meet `previous` at all: at one of the ends.
   Index place_apart(const SumsPlace& place, const SumsPlace& previous) const;

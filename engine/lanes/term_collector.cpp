@@ -6,8 +6,8 @@
 namespace gramtile {
 
 void TermCollector::add_convolution(const Conv2dOp& op, double source_factor, double scale) {
-  const auto k = static_cast<double>(op.geometry.kernel_size);
-  add(kRawWeight, op.weight, scale * source_factor / (k * k));
+  const auto taps = static_cast<double>(op.geometry.num_taps());
+  add(kRawWeight, op.weight, scale * source_factor / taps);
   add(kRawBias, op.bias, scale);
 }
 

@@ -74,9 +74,14 @@ struct AdjointRows {
 // do_it(o, x) for every output o of `size` of an axis whose windows have input x of `extent` as
 // their tap i.
 template <class Do>
-HWY_INLINE void ForTap(const WindowGeometry& g, Index i, Index size, Index extent,
+HWY_INLINE void ForTap(const WindowAxis& g, bool circular, Index i, Index size, Index extent,
                        const Do& do_it) {
   const Index shift = i * g.dilation - g.pad_low;
+  if (circular) {
+    RoundTrip x(shift, g.stride, extent);
+    for (Index o = 0; o < size; ++o, ++x) do_it(o, *x);
+    return;
+  }
   Index o = shift < 0 ? (-shift + g.stride - 1) / g.stride : 0;
   for (Index x = o * g.stride + shift; o < size && x < extent; ++o, x += g.stride) do_it(o, x);
 }
@@ -87,8 +92,9 @@ HWY_NOINLINE void TransposeAlongX(D d, const LaneStep& step, const hn::TFromD<D>
                                   hn::TFromD<D>* sums) {
   const Index n = static_cast<Index>(hn::Lanes(d)), width = step.input.width;
   ZeroFill(d, sums, width);
-  for (Index i = 0; i < step.geometry.kernel_size; ++i) {
-    ForTap(step.geometry, i, step.output.width, width, [&](Index o, Index x) HWY_ATTR {
+  const WindowGeometry& g = step.geometry;
+  for (Index i = 0; i < g.x.kernel_size; ++i) {
+    ForTap(g.x, g.circular, i, step.output.width, width, [&](Index o, Index x) HWY_ATTR {
       hn::TFromD<D>* const to = sums + x * n;
       hn::Store(hn::Add(hn::Load(d, to), hn::Load(d, row + o * n)), d, to);
     });
@@ -100,11 +106,15 @@ template <class D>
 HWY_INLINE void TransposeAlongY(D d, const LaneStep& step, const hn::TFromD<D>* along_x, Index y,
                                 Index from, Index to, hn::TFromD<D>* sums) {
   const Index n = static_cast<Index>(hn::Lanes(d)), count = to - from;
-  const WindowGeometry& g = step.geometry;
+  const WindowAxis& g = step.geometry.y;
+  const bool circular = step.geometry.circular;
   const auto sum_at = [&](Index x) HWY_ATTR { return sums + x * kGroupRows * n; };
   for (Index x = 0; x < count; ++x) hn::Store(hn::Zero(d), d, sum_at(x));
-  for (Index i = 0; i < g.kernel_size && i * g.dilation <= y + g.pad_low; ++i) {
-    const Index at = y + g.pad_low - i * g.dilation, oy = at / g.stride;
+  for (Index i = 0; i < g.kernel_size && (circular || i * g.dilation <= y + g.pad_low); ++i) {
+    // Of windows that go round, too, one at most has row y as its tap i: they start pixels apart
+    // that are fewer than the map has.
+    const Index place = y + g.pad_low - i * g.dilation;
+    const Index at = circular ? wrapped(place, step.input.height) : place, oy = at / g.stride;
     if (at % g.stride != 0 || oy >= step.output.height) continue;
     const hn::TFromD<D>* const row = along_x + (oy * step.input.width + from) * n;
     for (Index x = 0; x < count; ++x) {

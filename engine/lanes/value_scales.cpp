@@ -65,20 +65,53 @@ class CornerSums {
   std::vector<double> sums_;
 };
 
+/// Pixels of an axis under one window, as parts of the axis, each some number of times.
+class Parts {
+ public:
+  struct Part {
+    Range range;
+    double times = 1;
+  };
+
+  Parts(const WindowAxis& axis, bool circular, Index position, Index size) {
+    const Index start = position * axis.stride - axis.pad_low, count = axis.reach() + 1;
+    if (!circular) {
+      add({start, start + count}, 1);
+      return;
+    }
+    if (count >= size) add({0, size}, static_cast<double>(count / size));
+    const Index first = wrapped(start, size), rest = count % size;
+    add({first, std::min(first + rest, size)}, 1);
+    if (first + rest > size) add({0, first + rest - size}, 1);
+  }
+  const Part* begin() const { return parts_; }
+  const Part* end() const { return parts_ + num_parts_; }
+
+ private:
+  void add(Range range, double times) { parts_[num_parts_++] = {range, times}; }
+  Part parts_[3];
+  int num_parts_ = 0;
+};
+
 /// Means over windows. Dilated windows are taken as full ones: the order of magnitude is all that
 /// is asked for.
 std::vector<double> window_means(const WindowGeometry& g, const MapShape& input,
                                  const MapShape& output, const std::vector<double>& map) {
   const CornerSums sums(input, map);
-  const Index reach = (g.kernel_size - 1) * g.dilation + 1;
-  const double pixels = static_cast<double>(reach) * static_cast<double>(reach);
+  const double pixels = static_cast<double>(g.y.reach() + 1) * static_cast<double>(g.x.reach() + 1);
   std::vector<double> means;
   means.reserve(as_size(output.num_pixels()));
   for (Index y = 0; y < output.height; ++y) {
-    const Index y0 = y * g.stride - g.pad_low;
+    const Parts rows(g.y, g.circular, y, input.height);
     for (Index x = 0; x < output.width; ++x) {
-      const Index x0 = x * g.stride - g.pad_low;
-      means.push_back(sums.over(y0, y0 + reach, x0, x0 + reach) / pixels);
+      double sum = 0;
+      for (const auto& [columns, columns_times] : Parts(g.x, g.circular, x, input.width)) {
+        for (const auto& [part, times] : rows) {
+          sum +=
+              times * columns_times * sums.over(part.start, part.stop, columns.start, columns.stop);
+        }
+      }
+      means.push_back(sum / pixels);
     }
   }
   return means;
@@ -90,6 +123,18 @@ int exponent_of(const std::vector<double>& map) {
   return largest > 0 ? std::ilogb(largest) : kNothing;
 }
 
+/// What `op` reads has to be stored as it is.
+bool fixes_input(const Op& op) {
+  struct Fixes {
+    bool operator()(const Conv2dOp&) const { return false; }
+    bool operator()(const ActivationOp& activation) const {
+      return !is_homogeneous(activation.activation);
+    }
+    bool operator()(const SumOp&) const { return false; }
+  };
+  return std::visit(Fixes(), op);
+}
+
 /// Runs the variances of an image of ones through the network and chooses every value's exponent.
 class Propagation {
  public:
@@ -99,8 +144,7 @@ class Propagation {
         fixed_(program.values.size(), false),
         maps_(program.values.size()) {
     for (std::size_t i = 0; i < program.ops.size(); ++i) {
-      const auto* op = std::get_if<ActivationOp>(&program.ops[i]);
-      const bool fixes = op != nullptr && !is_homogeneous(op->activation);
+      const bool fixes = fixes_input(program.ops[i]);
       for (const ValueId v : inputs_of(program.ops[i])) {
         last_use_[as_size(v)] = i;
         if (fixes) fixed_[as_size(v)] = true;

@@ -97,19 +97,23 @@ HWY_INLINE void CopyGroup(D d, const SourceHandle<D>& source, const MapShape& sh
   }
 }
 
-// Stride 1, dilation 1, K known.
+// Stride 1, dilation 1, sizes known; K: along y.
 template <int K, class D>
 HWY_NOINLINE void UnitWindows(D d, const WindowJob<hn::TFromD<D>>& job,
                               const SourceHandle<D>& source, const ConsumerHandle<D>& consumer) {
   const Index n = static_cast<Index>(hn::Lanes(d));
-  const SumsAlongX<K, D> sums(d, job);
+  const SumsAlongX<D> sums(d, job);
   Index produced = job.sums_ready ? job.input.height : 0;
   if (!job.sums_ready) sums.ZeroEnds(job.rows);
   for (Index y = 0; y < job.output.height; y += kGroupRows) {
-    const Index needed = HWY_MIN(job.input.height, y + kGroupRows + K - 1 - sums.low);
+    // Where rows go round, the first windows need the last row.
+    const Index needed = sums.circular
+                             ? job.input.height
+                             : HWY_MIN(job.input.height, y + kGroupRows + K - 1 - sums.low);
     for (; produced < needed; produced += kGroupRows) {
       const Index count = HWY_MIN(kGroupRows, job.input.height - produced);
-      CopyGroup(d, source, job.input, produced, count, job.rows + sums.low * kGroupRows * n);
+      CopyGroup(d, source, job.input, produced, count, job.rows + sums.Low() * kGroupRows * n);
+      sums.WrapEnds(job.rows);
       sums.Sum(job.rows, produced, count, 0, sums.width);
     }
     const Index rows = HWY_MIN(kGroupRows, job.output.height - y), width = job.output.width;
@@ -171,7 +175,7 @@ HWY_NOINLINE void SinglePixels(D d, const MapShape& shape, hn::TFromD<D>* buffer
 
 // Rows the ring holds in the general case: all that one output row needs.
 constexpr Index GeneralRingRows(const WindowGeometry& g, Index height) {
-  return HWY_MIN((g.kernel_size - 1) * g.dilation + 1, height);
+  return HWY_MIN(g.y.reach() + 1, height);
 }
 
 // One row handed over pixel by pixel: sum(x).
@@ -189,7 +193,7 @@ HWY_INLINE void HandOverRow(D d, const ConsumerHandle<D>& consumer, Index y, Ind
 
 // Σ of the terms of one window along an axis that are inside it: terms first, first + dilation, …
 template <class D, class Term>
-HWY_INLINE hn::Vec<D> ClippedSum(D d, const WindowGeometry& g, Index first, Index extent,
+HWY_INLINE hn::Vec<D> ClippedSum(D d, const WindowAxis& g, Index first, Index extent,
                                  const Term& term) {
   hn::Vec<D> sum = hn::Zero(d);
   const Index skip = first < 0 ? (-first + g.dilation - 1) / g.dilation : 0;
@@ -218,14 +222,14 @@ HWY_NOINLINE void GeneralWindows(D d, const WindowJob<hn::TFromD<D>>& job,
 
   Index produced = 0;
   for (Index oy = 0; oy < job.output.height; ++oy) {
-    const Index first = oy * g.stride - g.pad_low;
-    const Index needed = HWY_MIN(job.input.height, first + (g.kernel_size - 1) * g.dilation + 1);
+    const Index first = oy * g.y.stride - g.y.pad_low;
+    const Index needed = HWY_MIN(job.input.height, first + g.y.reach() + 1);
     for (; produced < needed; ++produced) {
       if (K == 1 && produced < first) continue;  // between windows
       const PixelRow pixels = pixel_row(job.input, produced);
       T* to = ring_row(produced);
-      if (K == 1 && g.pad_low == 0 && inside((width - 1) * g.stride, job.input.width)) {
-        source.Copy({pixels.first, pixels.step * g.stride}, width, to, 1);
+      if (K == 1 && g.x.pad_low == 0 && inside((width - 1) * g.x.stride, job.input.width)) {
+        source.Copy({pixels.first, pixels.step * g.x.stride}, width, to, 1);
         continue;
       }
       const T* row = source.InPlace(pixels, job.input.width);
@@ -236,14 +240,14 @@ HWY_NOINLINE void GeneralWindows(D d, const WindowJob<hn::TFromD<D>>& job,
         step = lanes;
       }
       for (Index ox = 0; ox < width; ++ox) {
-        const Index x0 = ox * g.stride - g.pad_low;
+        const Index x0 = ox * g.x.stride - g.x.pad_low;
         V sum;
         if (inside(x0, job.input.width)) {
           sum = hn::Load(d, row + x0 * step);
           HWY_UNROLL(4)
           for (int i = 1; i < K; ++i) sum = hn::Add(sum, hn::Load(d, row + (x0 + i) * step));
         } else {
-          sum = ClippedSum(d, g, x0, job.input.width,
+          sum = ClippedSum(d, g.x, x0, job.input.width,
                            [&](Index x) HWY_ATTR { return hn::Load(d, row + x * step); });
         }
         hn::Store(sum, d, to + ox * lanes);
@@ -260,10 +264,68 @@ HWY_NOINLINE void GeneralWindows(D d, const WindowJob<hn::TFromD<D>>& job,
       });
     } else {
       HandOverRow(d, consumer, oy, width, [&](Index x) HWY_ATTR {
-        return ClippedSum(d, g, first, job.input.height,
+        return ClippedSum(d, g.y, first, job.input.height,
                           [&](Index y) HWY_ATTR { return hn::Load(d, ring_row(y) + x * lanes); });
       });
     }
+  }
+}
+
+// Positions on an axis that goes round, some pixels a step.
+class RoundTrip {
+ public:
+  HWY_INLINE RoundTrip(Index first, Index step, Index extent)
+      : at_(wrapped(first, extent)), step_(step % extent), extent_(extent) {}
+  // The same from a position on the axis.
+  HWY_INLINE RoundTrip From(Index at) const {
+    RoundTrip trip = *this;
+    trip.at_ = at;
+    return trip;
+  }
+  HWY_INLINE Index operator*() const { return at_; }
+  HWY_INLINE RoundTrip& operator++() {
+    at_ += step_;
+    if (at_ >= extent_) at_ -= extent_;
+    return *this;
+  }
+
+ private:
+  Index at_, step_, extent_;
+};
+
+// Σ term(position) of the `kernel_size` taps that begin a trip.
+template <class D, class Term>
+HWY_INLINE hn::Vec<D> WrappedSum(D d, RoundTrip taps, Index kernel_size, const Term& term) {
+  hn::Vec<D> sum = hn::Zero(d);
+  for (Index i = 0; i < kernel_size; ++i, ++taps) sum = hn::Add(sum, term(*taps));
+  return sum;
+}
+
+// Any geometry that goes round: all rows are summed along x before the first along y.
+template <class D>
+HWY_NOINLINE void CircularWindows(D d, const WindowJob<hn::TFromD<D>>& job,
+                                  const SourceHandle<D>& source,
+                                  const ConsumerHandle<D>& consumer) {
+  const Index lanes = static_cast<Index>(hn::Lanes(d)), width = job.output.width;
+  const WindowAxis &gy = job.geometry.y, &gx = job.geometry.x;
+  for (Index y = 0; y < job.input.height; ++y) {
+    source.Copy(pixel_row(job.input, y), job.input.width, job.rows, 1);
+    RoundTrip first(-gx.pad_low, gx.stride, job.input.width);
+    const RoundTrip taps(0, gx.dilation, job.input.width);
+    for (Index ox = 0; ox < width; ++ox, ++first) {
+      const auto sum = WrappedSum(d, taps.From(*first), gx.kernel_size, [&](Index x) HWY_ATTR {
+        return hn::Load(d, job.rows + x * lanes);
+      });
+      hn::Store(sum, d, job.sums + (y * width + ox) * lanes);
+    }
+  }
+  for (Index oy = 0; oy < job.output.height; ++oy) {
+    const RoundTrip taps(oy * gy.stride - gy.pad_low, gy.dilation, job.input.height);
+    HandOverRow(d, consumer, oy, width, [&](Index x) HWY_ATTR {
+      return WrappedSum(d, taps, gy.kernel_size, [&](Index y) HWY_ATTR {
+        return hn::Load(d, job.sums + (y * width + x) * lanes);
+      });
+    });
   }
 }
 
@@ -303,14 +365,19 @@ HWY_NOINLINE void WindowSums(D d, const WindowJob<hn::TFromD<D>>& job,
   const WindowGeometry& g = job.geometry;
   if (is_whole_window(g, job.input, job.output)) return WholeWindow(d, job, source, consumer);
   if (!is_unit_window(g)) {
-    if (g.dilation == 1 && g.kernel_size == 1) return GeneralWindows<1>(d, job, source, consumer);
-    if (g.dilation == 1 && g.kernel_size == 3) return GeneralWindows<3>(d, job, source, consumer);
+    if (g.circular) return CircularWindows(d, job, source, consumer);
+    const bool dilated = g.y.dilation > 1 || g.x.dilation > 1;
+    const auto is_square = [&](Index k)
+                               HWY_ATTR { return g.y.kernel_size == k && g.x.kernel_size == k; };
+    if (!dilated && is_square(1)) return GeneralWindows<1>(d, job, source, consumer);
+    if (!dilated && is_square(3)) return GeneralWindows<3>(d, job, source, consumer);
     return GeneralWindows<0>(d, job, source, consumer);
   }
-  if (g.kernel_size == 2) return UnitWindows<2>(d, job, source, consumer);
-  if (g.kernel_size == 3) return UnitWindows<3>(d, job, source, consumer);
-  if (g.kernel_size == 4) return UnitWindows<4>(d, job, source, consumer);
-  if (g.kernel_size == 5) return UnitWindows<5>(d, job, source, consumer);
+  const Index k = g.y.kernel_size;
+  if (k == 2) return UnitWindows<2>(d, job, source, consumer);
+  if (k == 3) return UnitWindows<3>(d, job, source, consumer);
+  if (k == 4) return UnitWindows<4>(d, job, source, consumer);
+  if (k == 5) return UnitWindows<5>(d, job, source, consumer);
   UnitWindows<7>(d, job, source, consumer);
 }
 

@@ -9,37 +9,28 @@
 namespace gramtile {
 namespace {
 
-void check_range(Index value, Index least, std::string_view key, const Path& path) {
-  if (value < least || value > kMaxGeometry) {
+void check_range(const PerAxis& values, Index least, std::string_view key, const Path& path) {
+  for (const Index value : {values.y, values.x}) {
+    if (value >= least && value <= kMaxGeometry) continue;
     throw NetworkError(path.at(key).text(), fmt::format("must be between {} and {}, found {}",
                                                         least, kMaxGeometry, value));
   }
 }
 
-// Pixels that the window spans per axis, gaps included.
-Index window_extent(const WindowGeometry& geometry) {
-  return geometry.dilation * (geometry.kernel_size - 1) + 1;
-}
+Index padded(const WindowAxis& axis, Index size) { return size + axis.pad_low + axis.pad_high; }
 
-Index padded(const WindowGeometry& geometry, Index size) {
-  return size + geometry.pad_low + geometry.pad_high;
-}
-
-// (size + low + high − dilation·(k − 1) − 1) / stride + 1
-Index output_size(const WindowGeometry& geometry, Index size) {
-  return (padded(geometry, size) - window_extent(geometry)) / geometry.stride + 1;
+Index output_size(const WindowAxis& axis, Index size) {
+  return (padded(axis, size) - axis.reach() - 1) / axis.stride + 1;
 }
 
 void check_fit(const WindowGeometry& geometry, MapShape input, const Path& path) {
-  const Index height = padded(geometry, input.height);
-  const Index width = padded(geometry, input.width);
-  const Index window = window_extent(geometry);
-  if (window > std::min(height, width)) {
-    throw NetworkError(
-        path.at("kernel_size").text(),
-        fmt::format(
-            "a window of {0}×{0} pixels does not fit maps of {1}×{2} ({3}×{4} with padding)",
-            window, input.height, input.width, height, width));
+  const Index height = padded(geometry.y, input.height), width = padded(geometry.x, input.width);
+  const Index rows = geometry.y.reach() + 1, columns = geometry.x.reach() + 1;
+  if (rows > height || columns > width) {
+    throw NetworkError(path.at("kernel_size").text(),
+                       fmt::format("a window of {}×{} pixels does not fit maps of {}×{} ({}×{} "
+                                   "with padding)",
+                                   rows, columns, input.height, input.width, height, width));
   }
   // Neither factor exceeds 2⁴², and the first comparison keeps the product in range.
   if (height > kMaxMapPixels || width > kMaxMapPixels || height * width > kMaxMapPixels) {
@@ -49,29 +40,44 @@ void check_fit(const WindowGeometry& geometry, MapShape input, const Path& path)
   }
 }
 
+// Padding that keeps the size at stride 1.
+void pad_to_same(WindowAxis& axis) {
+  const bool even = axis.kernel_size % 2 == 0;
+  axis.pad_high = axis.dilation * (axis.kernel_size / 2);
+  axis.pad_low = axis.pad_high - (even ? axis.dilation : 0);
+}
+
+bool is_padded(const WindowAxis& axis) { return axis.pad_low > 0 || axis.pad_high > 0; }
+
 }  // namespace
 
 WindowGeometry window_geometry(const Conv2d& conv, MapShape input, const Path& path) {
   check_range(conv.kernel_size, 1, "kernel_size", path);
   check_range(conv.stride, 1, "stride", path);
   check_range(conv.dilation, 1, "dilation", path);
-  check_range(conv.padding.value_or(0), 0, "padding", path);
-  WindowGeometry geometry{
-      .kernel_size = conv.kernel_size, .stride = conv.stride, .dilation = conv.dilation};
-  if (conv.padding) {
-    geometry.pad_low = geometry.pad_high = *conv.padding;
+  check_range(conv.padding.amount, 0, "padding", path);
+  WindowGeometry geometry{.y = {conv.kernel_size.y, conv.stride.y, conv.dilation.y},
+                          .x = {conv.kernel_size.x, conv.stride.x, conv.dilation.x}};
+  if (conv.padding.kind == Padding::Kind::kZeros) {
+    geometry.y.pad_low = geometry.y.pad_high = conv.padding.amount.y;
+    geometry.x.pad_low = geometry.x.pad_high = conv.padding.amount.x;
   } else {
-    const bool even = conv.kernel_size % 2 == 0;
-    geometry.pad_high = conv.dilation * (conv.kernel_size / 2);
-    geometry.pad_low = geometry.pad_high - (even ? conv.dilation : 0);
+    pad_to_same(geometry.y);
+    pad_to_same(geometry.x);
   }
+  geometry.circular = conv.padding.kind == Padding::Kind::kCircular &&
+                      (is_padded(geometry.y) || is_padded(geometry.x));
   check_fit(geometry, input, path);
   return geometry;
 }
 
+WindowGeometry whole_map(MapShape input) {
+  return {.y = {.kernel_size = input.height}, .x = {.kernel_size = input.width}};
+}
+
 MapShape output_shape(const WindowGeometry& geometry, MapShape input) {
-  return {.height = output_size(geometry, input.height),
-          .width = output_size(geometry, input.width)};
+  return {.height = output_size(geometry.y, input.height),
+          .width = output_size(geometry.x, input.width)};
 }
 
 }  // namespace gramtile

@@ -92,16 +92,29 @@ class Lowering {
   }
 
   ValueId layer(const Conv2d& conv, ValueId input, const Path& path, int) {
-    const WindowGeometry geometry = window_geometry(conv, shape_of(input), path);
-    const std::string name = fmt::format("conv{}", num_convs_++);
+    return window(window_geometry(conv, shape_of(input), path), conv,
+                  fmt::format("conv{}", num_convs_++), input, path);
+  }
+
+  ValueId layer(const Dense& dense, ValueId input, const Path& path, int) {
+    return window(whole_map(shape_of(input)), dense, fmt::format("dense{}", num_dense_++), input,
+                  path);
+  }
+
+  // `variances`: a layer with var_weight and var_bias; `name`: of the layer's numbers.
+  template <class Variances>
+  ValueId window(const WindowGeometry& geometry, const Variances& variances,
+                 const std::string& name, ValueId input, const Path& path) {
     Conv2dOp op{.input = input, .output = 0, .geometry = geometry, .weight = {}, .bias = {}};
-    op.weight = parameters_.use(conv.var_weight, name + ".var_weight", path.at("var_weight"));
+    op.weight = parameters_.use(variances.var_weight, name + ".var_weight", path.at("var_weight"));
     // A literal 0 means "no bias": nothing to differentiate (docs/mathematics.md, §5).
-    if (conv.var_bias.parameter || conv.var_bias.value != 0) {
-      op.bias = parameters_.use(conv.var_bias, name + ".var_bias", path.at("var_bias"));
+    if (variances.var_bias.parameter || variances.var_bias.value != 0) {
+      op.bias = parameters_.use(variances.var_bias, name + ".var_bias", path.at("var_bias"));
     }
     return emit(std::move(op), output_shape(geometry, shape_of(input)), path);
   }
+
+  static ValueId layer(const Identity&, ValueId input, const Path&, int) { return input; }
 
   ValueId layer(const Activation& activation, ValueId input, const Path& path, int) {
     std::visit([&](const auto& function) { check(function, path); }, activation);
@@ -224,13 +237,10 @@ class Lowering {
     if (shape == MapShape{.height = 1, .width = 1}) {
       return;
     }
-    const std::string advice =
-        shape.height == shape.width
-            ? fmt::format("; end it with a conv2d of kernel_size {} and padding 0", shape.height)
-            : "";
     throw NetworkError(
-        "layers", fmt::format("for images of {}×{} the network ends with maps of {}, not 1×1{}",
-                              program_.input.height, program_.input.width, text_of(shape), advice));
+        "layers", fmt::format("for images of {}×{} the network ends with maps of {}, not 1×1; end "
+                              "it with a dense layer",
+                              program_.input.height, program_.input.width, text_of(shape)));
   }
 
   MapShape shape_of(ValueId value) const {
@@ -239,7 +249,7 @@ class Lowering {
 
   Program program_;
   ParameterTable parameters_;
-  Index num_convs_ = 0;
+  Index num_convs_ = 0, num_dense_ = 0;
   Index num_mixtures_ = 0;
   Index num_steps_ = 0;
 };

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -30,15 +29,55 @@ struct NamedParameter {
 struct Layer;
 using Layers = std::vector<Layer>;
 
-/// z → var_weight / k² · (sum of z over the k×k window) + var_bias.
+/// A number along each axis of a map. One number stands for both.
+struct PerAxis {
+  Index y = 1, x = 1;
+
+  constexpr PerAxis(Index both) : y(both), x(both) {}
+  constexpr PerAxis(Index y_, Index x_) : y(y_), x(x_) {}
+  constexpr bool operator==(const PerAxis&) const = default;
+};
+
+/// What is put around a map.
+struct Padding {
+  enum class Kind {
+    kSame,      ///< as many zeros as keep the size at stride 1
+    kCircular,  ///< as many pixels, of the map's other side
+    kZeros,     ///< `amount` zeros on both sides
+  };
+  Kind kind = Kind::kSame;
+  PerAxis amount = 0;  ///< 0 unless kZeros
+
+  constexpr Padding() = default;
+  constexpr Padding(Index both) : kind(Kind::kZeros), amount(both) {}
+  constexpr Padding(PerAxis amount_) : kind(Kind::kZeros), amount(amount_) {}
+  static constexpr Padding circular() {
+    Padding padding;
+    padding.kind = Kind::kCircular;
+    return padding;
+  }
+  constexpr bool operator==(const Padding&) const = default;
+};
+
+/// z → var_weight / taps · (sum of z over the window of kernel_size.y × kernel_size.x taps)
+/// + var_bias.
 struct Conv2d {
-  Index kernel_size = 1;
-  Index stride = 1;
-  std::optional<Index> padding = {};  ///< both sides; empty means "same"
-  Index dilation = 1;
+  PerAxis kernel_size = 1;
+  PerAxis stride = 1;
+  Padding padding = {};
+  PerAxis dilation = 1;
   Variance var_weight{.value = 1};
   Variance var_bias{.value = 0};
 };
+
+/// A conv2d whose window is the whole map, of any size; leaves a map of 1×1.
+struct Dense {
+  Variance var_weight{.value = 1};
+  Variance var_bias{.value = 0};
+};
+
+/// The map as it is.
+struct Identity {};
 
 struct Sequential {
   Layers layers;
@@ -62,7 +101,7 @@ struct Mixture {
 };
 
 struct Layer {
-  std::variant<Conv2d, Activation, Sequential, Repeat, Sum, Mixture> kind;
+  std::variant<Conv2d, Dense, Activation, Identity, Sequential, Repeat, Sum, Mixture> kind;
 };
 
 struct Network {

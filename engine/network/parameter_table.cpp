@@ -15,6 +15,17 @@ constexpr Index kFirstPlaceholder = kNoParameter - 1;
 // Named parameter 0, 1, 2 … is −2, −3, −4 … until the number of numbers is known.
 Index placeholder(Index named_index) { return kFirstPlaceholder - named_index; }
 
+/// Calls do_it(use) for every variance that an operation uses.
+template <class Do>
+void for_each_use(Conv2dOp& op, const Do& do_it) {
+  do_it(op.weight);
+  do_it(op.bias);
+}
+template <class Do>
+void for_each_use(ActivationOp&, const Do&) {}
+template <class Do>
+void for_each_use(SumOp&, const Do&) {}
+
 void check_variance(double value, const Path& path) {
   if (!std::isfinite(value) || value < 0) {
     throw NetworkError(path.text(),
@@ -69,10 +80,7 @@ void ParameterTable::resolve(Program& program) {
     }
   };
   for (Op& op : program.ops) {
-    if (auto* conv = std::get_if<Conv2dOp>(&op)) {
-      resolve_use(conv->weight);
-      resolve_use(conv->bias);
-    }
+    std::visit([&](auto& any) { for_each_use(any, resolve_use); }, op);
   }
   for (const Parameter& number : numbers_) {
     if (named_.contains(number.name)) {

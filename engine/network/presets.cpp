@@ -9,16 +9,13 @@
 namespace gramtile {
 namespace {
 
-constexpr Index kSame = -1;
+constexpr Padding kSame;
 
 // These are not inlined because GCC 12 warns of uninitialised members (wrongly) when it sees
 // through the move of a std::variant whose alternative it knows.
-[[gnu::noinline]] Layer conv(Index kernel_size, Index padding, double var_weight = 1,
+[[gnu::noinline]] Layer conv(Index kernel_size, Padding padding, double var_weight = 1,
                              double var_bias = 0, Index stride = 1) {
-  Conv2d conv{.kernel_size = kernel_size, .stride = stride};
-  if (padding != kSame) {
-    conv.padding = padding;
-  }
+  Conv2d conv{.kernel_size = kernel_size, .stride = stride, .padding = padding};
   conv.var_weight.value = var_weight;
   conv.var_bias.value = var_bias;
   return {conv};

@@ -17,16 +17,38 @@ using ValueId = Index;
 
 constexpr Index kNoParameter = -1;
 
-/// Window of a conv2d, for both axes alike. Output size per axis:
-/// (size + pad_low + pad_high − dilation·(kernel_size − 1) − 1) / stride + 1, rounded down.
-struct WindowGeometry {
+/// The pixel of an axis of `size` that stands at `position`, which may be beyond its ends, where
+/// the axis is repeated for ever.
+[[gnu::always_inline]] constexpr Index wrapped(Index position, Index size) {
+  const Index rest = position % size;
+  return rest < 0 ? rest + size : rest;
+}
+
+/// Window of a conv2d along one axis. Output size:
+/// (size + pad_low + pad_high − reach − 1) / stride + 1, rounded down.
+struct WindowAxis {
   Index kernel_size = 1;
   Index stride = 1;
   Index dilation = 1;
   Index pad_low = 0;
   Index pad_high = 0;
 
-  bool operator==(const WindowGeometry&) const = default;
+  /// Pixels from the first tap to the last.
+  [[gnu::always_inline]] constexpr Index reach() const { return dilation * (kernel_size - 1); }
+  constexpr bool operator==(const WindowAxis&) const = default;
+};
+
+/// Window of a conv2d, or of a dense layer.
+struct WindowGeometry {
+  WindowAxis y = {}, x = {};
+  /// What stands in the padding: zeros, or the map's pixels from its other side, as often as it
+  /// takes. Of windows without any padding it is false.
+  bool circular = false;
+
+  /// A window that is the same along both axes.
+  static constexpr WindowGeometry square(const WindowAxis& axis) { return {axis, axis}; }
+  [[gnu::always_inline]] constexpr Index num_taps() const { return y.kernel_size * x.kernel_size; }
+  constexpr bool operator==(const WindowGeometry&) const = default;
 };
 
 /// One use of a variance: its value here, and which parameter it is differentiated for.
@@ -36,7 +58,7 @@ struct VarianceUse {
   double scale = 1;                ///< ∂value/∂parameter
 };
 
-/// output = weight / k² · (window sum of input) + bias
+/// output = weight / taps · (window sum of input) + bias
 struct Conv2dOp {
   ValueId input, output;
   WindowGeometry geometry;

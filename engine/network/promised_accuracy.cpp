@@ -8,6 +8,8 @@ namespace {
 double depth_of(const Layers& layers);
 
 double depth_of(const Conv2d&) { return 0; }
+double depth_of(const Dense&) { return 0; }
+double depth_of(const Identity&) { return 0; }
 double depth_of(const Activation& activation) {
   return ask(activation, [](const auto& function) { return double{function.kDepth}; });
 }

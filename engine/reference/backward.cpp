@@ -17,16 +17,16 @@ class Backward {
   // The transposed window sum; ∂/∂var_weight from the window sum itself, which also holds at
   // var_weight = 0 (eqs. 12 to 14).
   void operator()(const Conv2dOp& op) {
-    const double k = static_cast<double>(op.geometry.kernel_size);
+    const auto taps = static_cast<double>(op.geometry.num_taps());
     const MapShape input_shape = shape_of(op.input);
     const MapShape output_shape = shape_of(op.output);
     for (const auto map : kEachMap) {
       const Map& adjoint = adjoint_of(op.output).*map;
       const Map sum = window_sum(op.geometry, input_shape, output_shape, tape(op.input).*map);
-      add(op.weight, dot(adjoint, sum) / (k * k));
+      add(op.weight, dot(adjoint, sum) / taps);
       add(op.bias, std::accumulate(adjoint.begin(), adjoint.end(), 0.0));
       add_window_sum_adjoint(op.geometry, input_shape, output_shape, adjoint,
-                             op.weight.value / (k * k), adjoint_of(op.input).*map);
+                             op.weight.value / taps, adjoint_of(op.input).*map);
     }
   }
 

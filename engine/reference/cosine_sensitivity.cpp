@@ -38,10 +38,10 @@ class CosineErrors {
   }
 
   void operator()(const Conv2dOp& op) {
-    const double k = static_cast<double>(op.geometry.kernel_size);
+    const auto taps = static_cast<double>(op.geometry.num_taps());
     const Map sum = window_sum(op.geometry, shape_of(op.input), shape_of(op.output), of(op.input));
     for (std::size_t p = 0; p < sum.size(); ++p) {
-      of(op.output)[p] = op.weight.value / (k * k) * sum[p];
+      of(op.output)[p] = op.weight.value / taps * sum[p];
     }
   }
   // The slopes are steepest at an end of any range of xy.
@@ -109,19 +109,19 @@ class Tangents {
     const bool weight = op.weight.parameter == parameter_, bias = op.bias.parameter == parameter_;
     if (!(moved(op.input) || weight || bias)) return;
     set_moved(op.output);
-    const double k = static_cast<double>(op.geometry.kernel_size);
+    const auto taps = static_cast<double>(op.geometry.num_taps());
     if (weight) {  // the derivative itself is a window sum of xy
       const Map more =
           window_sum(op.geometry, shape_of(op.input), shape_of(op.output), magnified(op.input));
-      add_error(op.output, op.weight.scale / (k * k), more);
+      add_error(op.output, op.weight.scale / taps, more);
     }
     for (const auto map : kEachMap) {
       const auto sum = [&](const Map& input) {
         return window_sum(op.geometry, shape_of(op.input), shape_of(op.output), input);
       };
       Map& out = tangent(op.output).*map;
-      if (moved(op.input)) add(op.weight.value / (k * k), sum(tangent(op.input).*map), out);
-      if (weight) add(op.weight.scale / (k * k), sum(value(op.input).*map), out);
+      if (moved(op.input)) add(op.weight.value / taps, sum(tangent(op.input).*map), out);
+      if (weight) add(op.weight.scale / taps, sum(value(op.input).*map), out);
       if (bias) {
         for (double& z : out) z += op.bias.scale;
       }

@@ -11,13 +11,13 @@ class Forward {
  public:
   Forward(const Program& program, Tape& tape) : program_(program), tape_(tape) {}
 
-  // z → var_weight / k² · (window sum of z) + var_bias, on each of the three maps alike (eq. 4)
+  // z → var_weight / taps · (window sum of z) + var_bias, on each of the three maps alike (eq. 4)
   void operator()(const Conv2dOp& op) {
-    const double k = static_cast<double>(op.geometry.kernel_size);
+    const auto taps = static_cast<double>(op.geometry.num_taps());
     for (const auto map : kEachMap) {
       Map sum = window_sum(op.geometry, shape_of(op.input), shape_of(op.output), at(op.input).*map);
       for (double& z : sum) {
-        z = op.weight.value / (k * k) * z + op.bias.value;
+        z = op.weight.value / taps * z + op.bias.value;
       }
       at(op.output).*map = std::move(sum);
     }

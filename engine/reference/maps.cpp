@@ -5,33 +5,34 @@
 namespace gramtile::reference {
 namespace {
 
-// Taps of the window that lie inside the map, of an axis of `size` pixels, for output `position`:
-// input pixel first + dilation·t, for t in the range.
+// Taps of the window along one axis, of `size` pixels, for output `position`: input pixel
+// first + dilation·t, for t in the range; all of them, or those that lie inside the map.
 struct Taps {
   Index first;
   Range range;
 };
 
-Taps taps_inside(const WindowGeometry& geometry, Index position, Index size) {
-  const Index first = position * geometry.stride - geometry.pad_low;
-  const Index dilation = geometry.dilation;
+Taps taps_of(const WindowAxis& axis, bool circular, Index position, Index size) {
+  const Index first = position * axis.stride - axis.pad_low, dilation = axis.dilation;
+  if (circular) return {first, {0, axis.kernel_size}};
   // first + dilation·t ≥ 0 and < size
   const Index start = first < 0 ? (-first + dilation - 1) / dilation : 0;
   const Index stop = first < size ? (size - first + dilation - 1) / dilation : 0;
-  return {first, {start, std::clamp(stop, start, std::max(start, geometry.kernel_size))}};
+  return {first, {start, std::clamp(stop, start, std::max(start, axis.kernel_size))}};
 }
 
-// Calls visit(output pixel, input pixel) for every tap of every window that lies inside the map.
+// Calls visit(output pixel, input pixel) for every tap of every window that does not see zeros
+// around the map.
 template <class Visit>
 void for_each_tap(const WindowGeometry& geometry, MapShape input, MapShape output, Visit visit) {
   for (Index row = 0; row < output.height; ++row) {
-    const Taps rows = taps_inside(geometry, row, input.height);
+    const Taps rows = taps_of(geometry.y, geometry.circular, row, input.height);
     for (Index column = 0; column < output.width; ++column) {
-      const Taps columns = taps_inside(geometry, column, input.width);
+      const Taps columns = taps_of(geometry.x, geometry.circular, column, input.width);
       for (Index i = rows.range.start; i < rows.range.stop; ++i) {
         for (Index j = columns.range.start; j < columns.range.stop; ++j) {
-          const Index from_row = rows.first + geometry.dilation * i;
-          const Index from_column = columns.first + geometry.dilation * j;
+          const Index from_row = wrapped(rows.first + geometry.y.dilation * i, input.height);
+          const Index from_column = wrapped(columns.first + geometry.x.dilation * j, input.width);
           visit(static_cast<std::size_t>(row * output.width + column),
                 static_cast<std::size_t>(from_row * input.width + from_column));
         }

@@ -26,7 +26,8 @@ inline constexpr Map PairMaps::*kEachMap[] = {&PairMaps::xy, &PairMaps::xx, &Pai
 /// mean over channels of x·y, per pixel: the input of the network (docs/mathematics.md, eq. 1).
 PairMaps input_maps(ImageShape shape, std::span<const double> x, std::span<const double> y);
 
-/// Sum of `input` over the window at every output pixel, zeros outside the map (eq. 3).
+/// Sum of `input` over the window at every output pixel; outside the map zeros, or the map again
+/// (eq. 3).
 Map window_sum(const WindowGeometry& geometry, MapShape input_shape, MapShape output_shape,
                const Map& input);
 

@@ -37,14 +37,44 @@ Variance read_variance(const Json& value, const Path& path) {
   return variance;
 }
 
-std::optional<Index> read_padding(const Json& value, const Path& path) {
+/// One integer, or two: along y (rows) and along x (columns).
+PerAxis read_per_axis(const Json& value, std::string_view expected, const Path& path) {
   if (value.is_number_integer()) {
     return integer(value, path);
   }
-  if (value != "same") {
-    refuse(value, "an integer or \"same\"", path);
+  if (!value.is_array() || value.size() != 2) {
+    refuse(value, expected, path);
   }
-  return std::nullopt;
+  return {integer(value[0], path.at(0)), integer(value[1], path.at(1))};
+}
+
+PerAxis read_per_axis(const Json& value, const Path& path) {
+  return read_per_axis(value, "an integer, or a list of two", path);
+}
+
+Padding read_padding(const Json& value, const Path& path) {
+  if (value == "same") {
+    return {};
+  }
+  if (value == "circular") {
+    return Padding::circular();
+  }
+  if (value == "valid") {
+    return Padding(0);
+  }
+  return read_per_axis(value, "an integer, a list of two, \"same\", \"valid\" or \"circular\"",
+                       path);
+}
+
+/// var_weight and var_bias of a layer that has them.
+template <class AnyLayer>
+void read_variances(const Json& value, const Path& path, AnyLayer& layer) {
+  if (const Json* var_weight = find(value, "var_weight")) {
+    layer.var_weight = read_variance(*var_weight, path.at("var_weight"));
+  }
+  if (const Json* var_bias = find(value, "var_bias")) {
+    layer.var_bias = read_variance(*var_bias, path.at("var_bias"));
+  }
 }
 
 Layer read_conv2d(const Json& value, const Path& path) {
@@ -52,23 +82,30 @@ Layer read_conv2d(const Json& value, const Path& path) {
              {"type", "kernel_size", "stride", "padding", "dilation", "var_weight", "var_bias"},
              path);
   Conv2d conv;
-  conv.kernel_size = integer(require(value, "kernel_size", path), path.at("kernel_size"));
+  conv.kernel_size = read_per_axis(require(value, "kernel_size", path), path.at("kernel_size"));
   if (const Json* stride = find(value, "stride")) {
-    conv.stride = integer(*stride, path.at("stride"));
+    conv.stride = read_per_axis(*stride, path.at("stride"));
   }
   if (const Json* padding = find(value, "padding")) {
     conv.padding = read_padding(*padding, path.at("padding"));
   }
   if (const Json* dilation = find(value, "dilation")) {
-    conv.dilation = integer(*dilation, path.at("dilation"));
+    conv.dilation = read_per_axis(*dilation, path.at("dilation"));
   }
-  if (const Json* var_weight = find(value, "var_weight")) {
-    conv.var_weight = read_variance(*var_weight, path.at("var_weight"));
-  }
-  if (const Json* var_bias = find(value, "var_bias")) {
-    conv.var_bias = read_variance(*var_bias, path.at("var_bias"));
-  }
+  read_variances(value, path, conv);
   return {conv};
+}
+
+Layer read_dense(const Json& value, const Path& path) {
+  check_keys(value, {"type", "var_weight", "var_bias"}, path);
+  Dense dense;
+  read_variances(value, path, dense);
+  return {dense};
+}
+
+Layer read_identity(const Json& value, const Path& path) {
+  check_keys(value, {"type"}, path);
+  return {Identity{}};
 }
 
 /// An activation without numbers.
@@ -128,11 +165,13 @@ struct LayerType {
   Layer (*read)(const Json& value, const Path& path);
 };
 
-/// conv2d, every activation, and what holds layers.
+/// Linear layers, every activation, and what holds layers.
 template <class... Functions>
 constexpr auto layer_types(std::type_identity<std::variant<Functions...>>) {
   return std::array{LayerType{"conv2d", read_conv2d},
+                    LayerType{"dense", read_dense},
                     LayerType{Functions::kName, read_activation<Functions>}...,
+                    LayerType{"identity", read_identity},
                     LayerType{"sequential", read_sequential},
                     LayerType{"repeat", read_repeat},
                     LayerType{"sum", read_sum},

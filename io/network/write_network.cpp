@@ -29,15 +29,42 @@ Json to_value(const std::vector<Layers>& branches) {
   return list;
 }
 
+Json to_value(const PerAxis& value) {
+  if (value.y == value.x) {
+    return value.y;
+  }
+  return Json::array({value.y, value.x});
+}
+
+Json to_value(const Padding& padding) {
+  switch (padding.kind) {
+    case Padding::Kind::kSame:
+      return "same";
+    case Padding::Kind::kCircular:
+      return "circular";
+    case Padding::Kind::kZeros:
+      break;
+  }
+  return to_value(padding.amount);
+}
+
 Json to_value(const Conv2d& conv) {
   return Json{{"type", "conv2d"},
-              {"kernel_size", conv.kernel_size},
-              {"stride", conv.stride},
-              {"padding", conv.padding ? Json(*conv.padding) : Json("same")},
-              {"dilation", conv.dilation},
+              {"kernel_size", to_value(conv.kernel_size)},
+              {"stride", to_value(conv.stride)},
+              {"padding", to_value(conv.padding)},
+              {"dilation", to_value(conv.dilation)},
               {"var_weight", to_value(conv.var_weight)},
               {"var_bias", to_value(conv.var_bias)}};
 }
+
+Json to_value(const Dense& dense) {
+  return Json{{"type", "dense"},
+              {"var_weight", to_value(dense.var_weight)},
+              {"var_bias", to_value(dense.var_bias)}};
+}
+
+Json to_value(const Identity&) { return Json{{"type", "identity"}}; }
 
 template <class Function>
 Json to_value_of(const Function&) {

@@ -5,6 +5,13 @@
 namespace gramtile::bench {
 namespace {
 
+template <class... Functions>
+struct Overloads : Functions... {
+  using Functions::operator()...;
+};
+template <class... Functions>
+Overloads(Functions...) -> Overloads<Functions...>;
+
 double pixels(const Program& program, ValueId value) {
   return static_cast<double>(program.values[static_cast<std::size_t>(value)].shape.num_pixels());
 }
@@ -20,11 +27,12 @@ double operations(const Program& program, const Conv2dOp& op) {
   const double outputs = pixels(program, op.output);
   const double affine = outputs;
   if (outputs == 1) return pixels(program, op.input) + affine;
-  const auto k = static_cast<double>(op.geometry.kernel_size);
-  const auto stride = static_cast<double>(op.geometry.stride);
-  if (op.geometry.stride > 1) return outputs * ((k - 1) * (stride + 1)) + affine;
-  const Index size = op.geometry.kernel_size;
-  return outputs * (additions_along_x(size) + additions(size)) + affine;
+  const WindowAxis &y = op.geometry.y, &x = op.geometry.x;
+  if (y.stride > 1 || x.stride > 1) {  // sums along x are made of every row
+    return outputs * static_cast<double>((x.kernel_size - 1) * y.stride + y.kernel_size - 1) +
+           affine;
+  }
+  return outputs * (additions_along_x(x.kernel_size) + additions(y.kernel_size)) + affine;
 }
 
 /// Of a pixel; of erf's, double: two products for ab and s, 11 for w, 18 of the polynomial and 4.
@@ -56,8 +64,10 @@ double useful_operations(const Program& program) {
 double layer_pixels(const Program& program) {
   double activations = 0, windows = 0;
   for (const Op& op : program.ops) {
-    if (const auto* of = std::get_if<ActivationOp>(&op)) activations += pixels(program, of->input);
-    if (const auto* conv = std::get_if<Conv2dOp>(&op)) windows += pixels(program, conv->output);
+    std::visit(Overloads{[&](const Conv2dOp& conv) { windows += pixels(program, conv.output); },
+                         [&](const ActivationOp& of) { activations += pixels(program, of.input); },
+                         [](const SumOp&) {}},
+               op);
   }
   return activations > 0 ? activations : windows;
 }

@@ -100,6 +100,9 @@ def network_seeds():
         b'"layers": [' + conv + b"]}]} // end",
         b'{"layers": [{"type": "mixture", "branches": [[], [' + relu + b']], "logits": [0, 1]}, '
         + conv + b"]}",
+        b'{"layers": [{"type": "conv2d", "kernel_size": [3, 5], "stride": [2, 1], "padding": [1, 2], "dilation": 1}, '
+        b'{"type": "identity"}, {"type": "conv2d", "kernel_size": 3, "padding": "circular"}, '
+        b'{"type": "conv2d", "kernel_size": 3, "padding": "valid"}, {"type": "dense", "var_bias": 0.5}]}',
         b'{"layers": [{"type": "leaky_relu", "negative_slope": -0.5}, {"type": "erf"}, ' + conv + b"]}",
     ]
 

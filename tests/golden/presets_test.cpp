@@ -11,24 +11,27 @@
 namespace gramtile {
 namespace {
 
+void check_same_op(const Conv2dOp& a, const Conv2dOp& b) {
+  CHECK(a.input == b.input);
+  CHECK(a.geometry == b.geometry);
+  CHECK(a.weight.value == b.weight.value);
+  CHECK(a.bias.value == b.bias.value);
+}
+void check_same_op(const ActivationOp& a, const ActivationOp& b) {
+  CHECK(a.input == b.input);
+  CHECK(std::holds_alternative<Relu>(a.activation));
+}
+void check_same_op(const SumOp& a, const SumOp& b) { CHECK(a.inputs == b.inputs); }
+
 // Two programs compute the same when every operation has the same numbers on the same values.
 void check_same(const Program& a, const Program& b) {
   REQUIRE(a.ops.size() == b.ops.size());
   for (std::size_t n = 0; n < a.ops.size(); ++n) {
     CAPTURE(n);
     REQUIRE(a.ops[n].index() == b.ops[n].index());
-    if (const auto* conv = std::get_if<Conv2dOp>(&a.ops[n])) {
-      const auto& other = std::get<Conv2dOp>(b.ops[n]);
-      CHECK(conv->input == other.input);
-      CHECK(conv->geometry == other.geometry);
-      CHECK(conv->weight.value == other.weight.value);
-      CHECK(conv->bias.value == other.bias.value);
-    } else if (const auto* relu = std::get_if<ActivationOp>(&a.ops[n])) {
-      CHECK(relu->input == std::get<ActivationOp>(b.ops[n]).input);
-      CHECK(std::holds_alternative<Relu>(relu->activation));
-    } else {
-      CHECK(std::get<SumOp>(a.ops[n]).inputs == std::get<SumOp>(b.ops[n]).inputs);
-    }
+    std::visit(
+        [&](const auto& op) { check_same_op(op, std::get<std::decay_t<decltype(op)>>(b.ops[n])); },
+        a.ops[n]);
   }
 }
 

@@ -57,10 +57,10 @@ Map deviation(const Program& program, const Conv2dOp& op, const Map& map) {
   const auto shape_of = [&](ValueId value) {
     return program.values[static_cast<std::size_t>(value)].shape;
   };
-  const double k = static_cast<double>(op.geometry.kernel_size);
+  const auto taps = static_cast<double>(op.geometry.num_taps());
   Map sum = reference::window_sum(op.geometry, shape_of(op.input), shape_of(op.output), map);
   for (double& value : sum) {
-    value *= std::sqrt(1.5) * op.weight.value / (k * k);
+    value *= std::sqrt(1.5) * op.weight.value / taps;
   }
   return sum;
 }
@@ -75,8 +75,7 @@ Bounds bounds_of(const Program& program, std::span<const double> x, std::span<co
   const Map sigma_xx = deviation(program, conv2, s1.xx);
   const Map sigma_yy = deviation(program, conv2, s1.yy);
 
-  const double per_pixel = conv3.weight.value / static_cast<double>(conv3.geometry.kernel_size *
-                                                                    conv3.geometry.kernel_size);
+  const double per_pixel = conv3.weight.value / static_cast<double>(conv3.geometry.num_taps());
   double layer1 = 0, bias = 0;
   for (std::size_t p = 0; p < s2.xy.size(); ++p) {
     const auto f = relu_covariance(s2.xy[p], s2.xx[p], s2.yy[p]);
@@ -112,16 +111,8 @@ Observed observe(const Program& program, Index width, int num_samples, double ke
 }  // namespace
 
 TEST_SUITE("reference") {
-  TEST_CASE("covariances of random finite networks approach K at the Monte-Carlo rate") {
-    const Network network = read_network(
-        R"({"layers": [{"type": "conv2d", "kernel_size": 3, "var_weight": 2, "var_bias": 0.2},
-                       {"type": "relu"},
-                       {"type": "conv2d", "kernel_size": 2, "var_weight": 3, "var_bias": 0.1},
-                       {"type": "relu"},
-                       {"type": "conv2d", "kernel_size": 4, "padding": 0, "var_weight": 2.5,
-                        "var_bias": 0.3}]})",
-        "");
-    const Program program = lower(network, {.channels = 2, .height = 4, .width = 4});
+  void check_convergence(const std::string& network, ImageShape shape) {
+    const Program program = lower(read_network(network, ""), shape);
     test::Random random(5);
     const std::vector<double> x = test::random_image(random, program.input);
     std::vector<double> y = test::random_image(random, program.input);
@@ -161,6 +152,25 @@ TEST_SUITE("reference") {
       previous_samples = num_samples;
     }
     CHECK(tightest <= 0.12 * kernel);  // or the comparison of the means would say little
+  }
+
+  TEST_CASE("covariances of random finite networks approach K at the Monte-Carlo rate") {
+    check_convergence(R"({"layers": [
+        {"type": "conv2d", "kernel_size": 3, "var_weight": 2, "var_bias": 0.2}, {"type": "relu"},
+        {"type": "conv2d", "kernel_size": 2, "var_weight": 3, "var_bias": 0.1}, {"type": "relu"},
+        {"type": "conv2d", "kernel_size": 4, "padding": 0, "var_weight": 2.5, "var_bias": 0.3}]})",
+                      {.channels = 2, .height = 4, .width = 4});
+  }
+
+  // The second window goes all round a map of three columns, and sees one of them twice.
+  TEST_CASE("and so do those whose windows are unequal along the axes, or go round") {
+    check_convergence(R"({"layers": [
+        {"type": "conv2d", "kernel_size": [2, 3], "stride": [1, 2], "padding": [0, 1],
+         "var_weight": 2, "var_bias": 0.2}, {"type": "relu"},
+        {"type": "conv2d", "kernel_size": [3, 4], "padding": "circular", "var_weight": 3,
+         "var_bias": 0.1}, {"type": "relu"},
+        {"type": "dense", "var_weight": 2.5, "var_bias": 0.3}]})",
+                      {.channels = 2, .height = 5, .width = 5});
   }
 }
 

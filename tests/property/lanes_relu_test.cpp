@@ -73,7 +73,11 @@ LaneProgram relu_program(Index width, bool nonnegative, bool by_rows) {
   program.ops.push_back(ActivationOp{.input = 0, .output = 1});
   program.output = 1;
   if (by_rows) {
-    Conv2dOp conv{.input = 1, .output = 2, .geometry = {.pad_high = 1}, .weight = {}, .bias = {}};
+    Conv2dOp conv{.input = 1,
+                  .output = 2,
+                  .geometry = WindowGeometry::square({.pad_high = 1}),
+                  .weight = {},
+                  .bias = {}};
     conv.weight.value = 1;
     program.ops.push_back(conv);
     program.values.push_back({{2, width + 1}, true});

@@ -21,14 +21,20 @@ using reference::Map;
 template <class T>
 constexpr DataType kTypeOf = sizeof(T) == 4 ? DataType::kFloat32 : DataType::kFloat64;
 
+bool fits(const WindowAxis& axis, Index size) {
+  return size + axis.pad_low + axis.pad_high > axis.reach();
+}
 bool fits(const WindowGeometry& g, MapShape shape) {
-  const Index reach = g.dilation * (g.kernel_size - 1) + 1, pads = g.pad_low + g.pad_high;
-  return shape.height + pads >= reach && shape.width + pads >= reach;
+  return fits(g.y, shape.height) && fits(g.x, shape.width);
 }
 
 std::string description(const WindowGeometry& g, MapShape in) {
-  return fmt::format("{} × {}: kernel {}, stride {}, dilation {}, padding {} and {}", in.height,
-                     in.width, g.kernel_size, g.stride, g.dilation, g.pad_low, g.pad_high);
+  const auto text = [](const WindowAxis& axis) {
+    return fmt::format("kernel {}, stride {}, dilation {}, padding {} and {}", axis.kernel_size,
+                       axis.stride, axis.dilation, axis.pad_low, axis.pad_high);
+  };
+  return fmt::format("{} × {}: along y {}; along x {}{}", in.height, in.width, text(g.y), text(g.x),
+                     g.circular ? "; circular" : "");
 }
 
 // A chain of plain window sums; every map is kept.
@@ -37,13 +43,12 @@ Program chain(MapShape shape, const std::vector<WindowGeometry>& geometries) {
   program.input = {.channels = 1, .height = shape.height, .width = shape.width};
   program.values = {{shape}};
   for (const WindowGeometry& g : geometries) {
-    const auto k = static_cast<double>(g.kernel_size);
     Conv2dOp op{.input = program.output,
                 .output = program.output + 1,
                 .geometry = g,
                 .weight = {},
                 .bias = {}};
-    op.weight.value = k * k;
+    op.weight.value = static_cast<double>(g.num_taps());
     program.ops.push_back(op);
     program.values.push_back({output_shape(g, program.values.back().shape)});
     ++program.output;
@@ -88,9 +93,10 @@ void check_sum(const WindowGeometry& g, MapShape in, MapShape out, const Map& in
   for (double& value : magnitudes) value = std::abs(value);
   const Map exact = reference::window_sum(g, in, out, input);
   const Map terms = reference::window_sum(g, in, out, magnitudes);
-  // The naive sum rounds too, in double: k² additions.
-  const auto k = static_cast<double>(g.kernel_size);
-  const double bound = (2 * k + 2) * unit_rounding(kTypeOf<T>) + k * k * 0x1p-53;
+  // The naive sum rounds too, in double: as many additions as there are taps.
+  const auto along_axes = static_cast<double>(g.y.kernel_size + g.x.kernel_size);
+  const double bound =
+      (along_axes + 2) * unit_rounding(kTypeOf<T>) + static_cast<double>(g.num_taps()) * 0x1p-53;
   for (std::size_t p = 0; p < exact.size(); ++p) {
     CAPTURE(p);
     REQUIRE(std::abs(result[p] - exact[p]) <= bound * terms[p]);
@@ -130,17 +136,31 @@ void check_chain(MapShape shape, const std::vector<WindowGeometry>& geometries, 
 }
 
 // Padding "same" of one window size: even windows reach further to the high side.
-WindowGeometry same(Index k, Index stride, Index dilation) {
+WindowAxis same_axis(Index k, Index stride, Index dilation) {
   const Index high = dilation * (k / 2);
   return {k, stride, dilation, k % 2 == 0 ? high - dilation : high, high};
 }
+WindowGeometry same(Index k, Index stride, Index dilation) {
+  return WindowGeometry::square(same_axis(k, stride, dilation));
+}
+WindowGeometry padded(Index k, Index padding, Index stride = 1, Index dilation = 1) {
+  return WindowGeometry::square({k, stride, dilation, padding, padding});
+}
 
-WindowGeometry random_geometry(Random& random) {
+WindowAxis random_axis(Random& random, bool keeps_size) {
   const Index k = random.integer(1, 9), stride = random.integer(1, 3);
   const Index dilation = random.integer(1, 3);
-  if (random.chance(0.4)) return same(k, stride, dilation);
+  if (keeps_size) return same_axis(k, random.chance(0.7) ? 1 : stride, dilation);
   const Index padding = random.integer(0, random.chance(0.2) ? 3 * k + 2 : k / 2 + 1);
   return {k, stride, dilation, padding, padding};
+}
+
+/// Alike along both axes or not; zeros around the map, or the map again.
+WindowGeometry random_geometry(Random& random) {
+  const bool keeps_size = random.chance(0.5);
+  const WindowAxis y = random_axis(random, keeps_size);
+  const WindowAxis x = random.chance(0.5) ? y : random_axis(random, keeps_size);
+  return {y, x, keeps_size && y.kernel_size * x.kernel_size > 1 && random.chance(0.5)};
 }
 
 TEST_CASE_TEMPLATE("window sums of 1 to 9 and 28 agree with naive sums for every width to 33", T,
@@ -150,8 +170,7 @@ TEST_CASE_TEMPLATE("window sums of 1 to 9 and 28 agree with naive sums for every
     for (Index width = 1; width <= 33; ++width) {
       const MapShape shape{.height = 1 + (5 * width + k) % 12, .width = width};
       for (const WindowGeometry& g :
-           {same(k, 1, 1), WindowGeometry{k, 1, 1, 0, 0}, WindowGeometry{k, 1, 1, k - 1, k - 1},
-            WindowGeometry{k, 1, 1, k, k}}) {
+           {same(k, 1, 1), padded(k, 0), padded(k, k - 1), padded(k, k)}) {
         if (fits(g, shape)) check_chain<T>(shape, {g}, random);
       }
     }
@@ -162,7 +181,44 @@ TEST_CASE_TEMPLATE("one window over the whole map is its sum, for every size to 
                    double) {
   Random random(2);
   for (Index size = 1; size <= 33; ++size) {
-    check_chain<T>({size, size}, {{size, 1, 1, 0, 0}}, random);
+    for (const Index width : {size, size / 2 + 1, 34 - size})
+      check_chain<T>({size, width}, {{.y = {size}, .x = {width}}}, random);
+  }
+}
+
+TEST_CASE_TEMPLATE("unit windows of every two sizes and paddings agree with naive sums", T, float,
+                   double) {
+  Random random(4);
+  const Index sizes[] = {1, 2, 3, 4, 5, 6, 7, 8};
+  for (const Index ky : sizes) {
+    for (const Index kx : sizes) {
+      for (const MapShape shape : {MapShape{1, 1}, {3, 13}, {13, 3}, {8, 8}, {9, 26}, {2, 7}}) {
+        const WindowAxis y = same_axis(ky, 1, 1), x = same_axis(kx, 1, 1);
+        const WindowAxis valid_y{ky}, valid_x{kx}, wide_y{ky, 1, 1, ky - 1, ky};
+        for (const WindowGeometry& g : {WindowGeometry{y, x}, WindowGeometry{valid_y, x},
+                                        WindowGeometry{y, valid_x}, WindowGeometry{wide_y, x}}) {
+          if (fits(g, shape)) check_chain<T>(shape, {g, {y, x}}, random);
+        }
+        if (ky * kx > 1) check_chain<T>(shape, {{y, x, true}, {x, y, true}}, random);
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("windows that go round maps of every size agree with naive sums", T, float,
+                   double) {
+  Random random(5);
+  for (const Index k : {2, 3, 4, 5, 6, 7, 9}) {
+    for (Index width = 1; width <= 33; ++width) {
+      const MapShape shape{.height = 1 + (5 * width + k) % 12, .width = width};
+      for (const Index stride : {1, 2}) {
+        for (const Index dilation : {1, 3}) {
+          WindowGeometry g = same(k, stride, dilation);
+          g.circular = true;
+          check_chain<T>(shape, {g}, random);
+        }
+      }
+    }
   }
 }
 
@@ -170,8 +226,8 @@ TEST_CASE_TEMPLATE("padding beyond the window sums nothing out there", T, float,
   Random random(3);
   for (const Index k : {1, 2, 3, 5, 7, 8}) {
     for (const Index padding : {k + 1, 2 * k, 3 * k + 5, Index{40}}) {
-      check_chain<T>({3, 5}, {{k, 1, 1, padding, padding}}, random);
-      check_chain<T>({4, 1}, {{k, 3, 2, padding, padding}}, random);
+      check_chain<T>({3, 5}, {padded(k, padding)}, random);
+      check_chain<T>({4, 1}, {padded(k, padding, 3, 2)}, random);
     }
   }
 }

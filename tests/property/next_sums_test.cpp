@@ -46,21 +46,22 @@ class NextSumsCheck {
   /// As compile_lanes() has it for this step alone.
   Index row_vectors() const {
     return std::max(job_.input.width, job_.output.width) + 4 +
-           2 * std::min<Index>(job_.geometry.kernel_size, 8);
+           2 * std::min<Index>(job_.geometry.x.kernel_size, 8);
   }
   T pixel(Index y, Index x, Index lane) const {
+    if (job_.geometry.circular) x = wrapped(x, job_.input.width);
     if (x < 0 || x >= job_.input.width) return 0;
     return source_.data()[(y * job_.input.width + x) * kLanes + lane];
   }
 
   void check_rows() const {
-    const Index stride = sums_stride(job_.output), low = job_.geometry.pad_low;
+    const Index stride = sums_stride(job_.output), low = job_.geometry.x.pad_low;
     Index wrong = 0;
     for (Index y = 0; y < job_.input.height; ++y) {
       for (Index x = 0; x < job_.output.width; ++x) {
         for (Index lane = 0; lane < kLanes; ++lane) {
           T expected = 0;
-          for (Index i = 0; i < job_.geometry.kernel_size; ++i)
+          for (Index i = 0; i < job_.geometry.x.kernel_size; ++i)
             expected += pixel(y, x + i - low, lane);
           wrong += !(sums_.data()[(y * stride + x) * kLanes + lane] == expected);
         }
@@ -83,7 +84,7 @@ class NextSumsCheck {
   AlignedBuffer<T> source_, rows_, sums_;
 };
 
-Index output_size(Index input, const WindowGeometry& g) {
+Index output_size(Index input, const WindowAxis& g) {
   return input + g.pad_low + g.pad_high - g.kernel_size + 1;
 }
 
@@ -92,8 +93,9 @@ template <class T>
 void check_windows(Index width, Index height, Index kernel, Index& num_checked, Index& num_split) {
   for (Index low = 0; low < kernel; ++low) {
     for (Index high = 0; high <= kernel; ++high) {
-      const WindowGeometry g{kernel, 1, 1, low, high};
-      const NextSumsJob job{{height, width}, {output_size(height, g), output_size(width, g)}, g};
+      // Along y another window, which is no matter here.
+      const WindowGeometry g{.y = {2, 1, 1, 0, 1}, .x = {kernel, 1, 1, low, high}};
+      const NextSumsJob job{{height, width}, {height, output_size(width, g.x)}, g};
       if (job.output.width < 1 || job.output.height < 1) continue;
       CAPTURE(width);
       CAPTURE(height);
@@ -102,6 +104,10 @@ void check_windows(Index width, Index height, Index kernel, Index& num_checked, 
       CAPTURE(high);
       ++num_checked;
       num_split += NextSumsCheck<T>(job).run();
+      if (low + high != kernel - 1) continue;
+      NextSumsJob circular = job;
+      circular.geometry.circular = true;
+      CHECK_FALSE(NextSumsCheck<T>(circular).run());
     }
   }
 }
@@ -118,7 +124,8 @@ TEST_CASE_TEMPLATE("sums for the next step are those of its windows, in one part
   }
   for (Index size = 1; size <= 32; ++size) {
     CAPTURE(size);
-    NextSumsCheck<T>({{size, size}, {1, 1}, {size, 1, 1, 0, 0}}).run();
+    const Index other = size % 7 + 1;
+    NextSumsCheck<T>({{size, other}, {1, 1}, {.y = {size}, .x = {other}}}).run();
   }
   MESSAGE(num_checked << " windows, " << num_split << " of them in two parts");
 }

@@ -33,19 +33,19 @@ Pair random_pair(std::uint64_t seed) {
   return pair;
 }
 
-// Relative error of a value made of positive terms: of each operation the terms it adds (k² of a
-// window, the branches of a sum), and at most 8 roundings besides (relu: two roots, r, c, sine,
-// angle, two products; each with a factor of at most 1).
+// Relative error of a value made of positive terms: of each operation the terms it adds (the taps
+// of a window, the branches of a sum), and at most 8 roundings besides (relu: two roots, r, c,
+// sine, angle, two products; each with a factor of at most 1).
 double rounding_bound(const Program& program) {
   double num_roundings = static_cast<double>(program.input.channels) + 2;
-  for (const Op& op : program.ops) {
-    num_roundings += 8;
-    if (const auto* conv = std::get_if<Conv2dOp>(&op)) {
-      num_roundings += static_cast<double>(conv->geometry.kernel_size * conv->geometry.kernel_size);
-    } else if (const auto* sum = std::get_if<SumOp>(&op)) {
-      num_roundings += static_cast<double>(sum->inputs.size());
+  struct NumTerms {
+    double operator()(const Conv2dOp& op) const {
+      return static_cast<double>(op.geometry.num_taps());
     }
-  }
+    double operator()(const ActivationOp&) const { return 0; }
+    double operator()(const SumOp& op) const { return static_cast<double>(op.inputs.size()); }
+  };
+  for (const Op& op : program.ops) num_roundings += 8 + std::visit(NumTerms(), op);
   return num_roundings * kRounding;
 }
 

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 #include <utility>
 
+#include "engine/core/errors.hpp"
 #include "engine/network/geometry.hpp"
 
 namespace gramtile::test {
@@ -19,15 +21,24 @@ const std::string kWeightName = "w";
 const std::string kBiasName = "b";
 const std::string kFixedName = "fixed";
 
-bool fits(const WindowGeometry& g, MapShape shape) {
-  const Index reach = g.dilation * (g.kernel_size - 1) + 1, pads = g.pad_low + g.pad_high;
-  return shape.height + pads >= reach && shape.width + pads >= reach;
+/// What `conv` makes of a map; nothing where it does not fit.
+std::optional<MapShape> reached_from(MapShape shape, const Conv2d& conv) {
+  try {
+    return output_shape(window_geometry(conv, shape, Path()), shape);
+  } catch (const NetworkError&) {
+    return std::nullopt;
+  }
+}
+
+PerAxis half(const PerAxis& k, const PerAxis& dilation) {
+  return {dilation.y * (k.y / 2), dilation.x * (k.x / 2)};
 }
 
 /// Draws layers one after another and keeps track of the shape reached.
 class AnyBuilder {
  public:
-  AnyBuilder(Random& random, MapShape shape) : random_(random), shape_(shape) {}
+  AnyBuilder(Random& random, MapShape shape)
+      : random_(random), shape_(shape), two_axes_(random.chance(0.5)) {}
 
   Network build() {
     Network network;
@@ -45,10 +56,12 @@ class AnyBuilder {
 
   /// n times the same convolution, with a relu between them or without.
   Layers chain() {
-    const Index k = random_.integer(2, 9), dilation = random_.chance(0.8) ? 1 : 2;
-    const Conv2d conv = convolution(k, dilation);
-    const Index padding = dilation * (k / 2);
-    const Index period = 2 * shape_.height / std::gcd(2 * shape_.height, padding);
+    const PerAxis k = perhaps_unequal(random_.integer(2, 9), 2, 9);
+    const PerAxis dilation = random_.chance(0.8) ? 1 : 2;
+    const Conv2d conv = convolution(k, dilation, two_axes_ && random_.chance(0.3));
+    const Index padding = half(k, dilation).y;
+    const Index period =
+        2 * shape_.height / std::gcd(2 * shape_.height, std::max<Index>(padding, 1));
     Index times = random_.integer(1, 12);
     if (random_.chance(0.5) && period < kLongestChain) {
       times = 1 + period * random_.integer(1, (kLongestChain - 1) / period);
@@ -98,9 +111,12 @@ class AnyBuilder {
   /// A window that fits, on a map that stays small; "same" where none is found.
   Conv2d changing_convolution(Index largest_stride) {
     for (int attempt = 0; attempt < 10; ++attempt) {
-      Conv2d conv = convolution(any_kernel_size(), random_.chance(0.2) ? random_.integer(2, 3) : 1);
-      conv.padding = random_.integer(0, 4);
-      conv.stride = random_.integer(1, largest_stride);
+      const PerAxis dilation =
+          random_.chance(0.2) ? perhaps_unequal(random_.integer(2, 3), 1, 3) : PerAxis(1);
+      const bool circular = two_axes_ && random_.chance(0.2);
+      Conv2d conv = convolution(any_kernel_size(), dilation, circular);
+      if (!circular) conv.padding = perhaps_unequal(random_.integer(0, 4), 0, 4);
+      conv.stride = perhaps_unequal(random_.integer(1, largest_stride), 1, largest_stride);
       if (apply(conv)) return conv;
     }
     return convolution(3);
@@ -115,12 +131,14 @@ class AnyBuilder {
     const Index count = random_.integer(1, 3);
     for (Index b = 0; b < count; ++b) {
       Conv2d conv = first;
-      const Index more = first.padding && first.dilation == 1 ? random_.integer(0, 2) : 0;
+      const bool may_grow = first.padding.kind == Padding::Kind::kZeros && first.dilation == 1;
+      const Index more = may_grow ? random_.integer(0, 2) : 0;
       if (more > 0) {
         shape_ = from;
-        conv = convolution(first.kernel_size + 2 * more);
+        const PerAxis &k = first.kernel_size, &pad = first.padding.amount;
+        conv = convolution({k.y + 2 * more, k.x + 2 * more});
         conv.stride = first.stride;
-        conv.padding = *first.padding + more;
+        conv.padding = PerAxis{pad.y + more, pad.x + more};
         apply(conv);
       }
       Layers branch = random_.chance(0.5) ? keeping_layers(1) : Layers{};
@@ -142,6 +160,7 @@ class AnyBuilder {
       case 3:
         return {random_activation(random_)};
       case 4:
+        if (two_axes_ && random_.chance(0.2)) return {Identity{}};
         return {Sequential{keeping_layers(depth + 1)}};
       case 5:
         return {Repeat{random_.integer(1, 4), keeping_layers(depth + 1)}};
@@ -151,9 +170,13 @@ class AnyBuilder {
   }
 
   Conv2d keeping_convolution() {
-    Conv2d conv = convolution(any_kernel_size(), random_.chance(0.25) ? random_.integer(2, 3) : 1);
-    if (conv.kernel_size % 2 == 1 && random_.chance(0.3)) {
-      conv.padding = conv.dilation * (conv.kernel_size / 2);
+    const PerAxis dilation =
+        random_.chance(0.25) ? perhaps_unequal(random_.integer(2, 3), 1, 3) : PerAxis(1);
+    const bool circular = two_axes_ && random_.chance(0.3);
+    Conv2d conv = convolution(any_kernel_size(), dilation, circular);
+    const PerAxis& k = conv.kernel_size;
+    if (!circular && k.y % 2 == 1 && k.x % 2 == 1 && random_.chance(0.3)) {
+      conv.padding = half(k, dilation);
     }
     return conv;
   }
@@ -198,14 +221,23 @@ class AnyBuilder {
   }
 
   /// A window that leaves a map of 1×1.
-  Conv2d last_window() {
+  Layer last_window() {
+    if (!two_axes_ || random_.chance(0.3)) return {last_corner()};
+    const Conv2d whole = convolution({shape_.height, shape_.width});
+    if (random_.chance(0.5)) return {Dense{whole.var_weight, whole.var_bias}};
+    Conv2d conv = whole;
+    conv.padding = 0;
+    return {conv};
+  }
+
+  Conv2d last_corner() {
     const Index low = std::min(shape_.height, shape_.width);
     const Index high = std::max(shape_.height, shape_.width);
     if (low != high || random_.chance(0.2)) {
       // One window at a corner: strides too long for a second one.
       Conv2d conv = convolution(low == high ? random_.integer(1, low) : low);
       conv.padding = 0;
-      conv.stride = high - conv.kernel_size + 1;
+      conv.stride = high - conv.kernel_size.y + 1;
       return conv;
     }
     const Index around = random_.chance(0.15) ? random_.integer(1, 4) : 0;
@@ -220,18 +252,30 @@ class AnyBuilder {
 
   // --- numbers
 
-  Index any_kernel_size() {
-    return random_.chance(0.7) ? random_.integer(1, 5) : random_.integer(6, 9);
+  /// `value` for both axes, or one of them another number of that range.
+  PerAxis perhaps_unequal(Index value, Index low, Index high) {
+    if (!two_axes_ || random_.chance(0.5)) return value;
+    const Index other = random_.integer(low, high);
+    return random_.chance(0.5) ? PerAxis{value, other} : PerAxis{other, value};
   }
 
-  Conv2d convolution(Index k, Index dilation = 1) {
+  PerAxis any_kernel_size() {
+    const Index k = random_.chance(0.7) ? random_.integer(1, 5) : random_.integer(6, 9);
+    return perhaps_unequal(k, 1, 9);
+  }
+
+  Conv2d convolution(PerAxis k, PerAxis dilation = 1, bool circular = false) {
     Conv2d conv;
     conv.kernel_size = k;
     conv.dilation = dilation;
+    if (circular) conv.padding = Padding::circular();
     // The part of the window that can lie on the map.
-    const auto on_map = [&](Index size) { return std::min(k, (size + dilation - 1) / dilation); };
-    const double factor = static_cast<double>(k * k) /
-                          static_cast<double>(on_map(shape_.height) * on_map(shape_.width));
+    const auto on_map = [&](Index taps, Index between, Index size) {
+      return circular ? taps : std::min(taps, (size + between - 1) / between);
+    };
+    const double factor = static_cast<double>(k.y * k.x) /
+                          static_cast<double>(on_map(k.y, dilation.y, shape_.height) *
+                                              on_map(k.x, dilation.x, shape_.width));
     conv.var_weight.value = factor * random_.uniform(0.5, 2.5);
     if (random_.chance(0.2)) {
       conv.var_weight = {.parameter = kWeightName, .scale = factor * random_.uniform(0.5, 2)};
@@ -249,18 +293,15 @@ class AnyBuilder {
 
   /// Takes the shape that `conv` reaches; false when it does not fit or grows too large.
   bool apply(const Conv2d& conv) {
-    const Index span = conv.dilation * (conv.kernel_size - 1) + 1;
-    const Index padding = conv.padding.value_or(span / 2);
-    const WindowGeometry geometry{conv.kernel_size, conv.stride, conv.dilation, padding, padding};
-    if (!fits(geometry, shape_)) return false;
-    const MapShape reached = output_shape(window_geometry(conv, shape_, Path()), shape_);
-    if (std::max(reached.height, reached.width) > kLargestMap) return false;
-    shape_ = reached;
+    const auto reached = reached_from(shape_, conv);
+    if (!reached || std::max(reached->height, reached->width) > kLargestMap) return false;
+    shape_ = *reached;
     return true;
   }
 
   Random& random_;
   MapShape shape_;
+  bool two_axes_;  ///< windows can be unequal along them, or go round; layers for any map occur
 };
 
 MapShape any_shape(Random& random) {
@@ -274,14 +315,19 @@ MapShape any_shape(Random& random) {
   return {.height = height, .width = random.chance(0.6) ? height : side()};
 }
 
+/// Terms per output pixel.
+struct Terms {
+  Index operator()(const Conv2dOp& op) const { return op.geometry.num_taps(); }
+  Index operator()(const ActivationOp&) const { return 16; }
+  Index operator()(const SumOp&) const { return 16; }
+};
+
 bool is_small(const Program& program) {
   Index work = 0;
   for (const Op& op : program.ops) {
-    const auto* conv = std::get_if<Conv2dOp>(&op);
     const ValueId output = std::visit([](const auto& any) { return any.output; }, op);
     const Index pixels = program.values[static_cast<std::size_t>(output)].shape.num_pixels();
-    const Index k = conv != nullptr ? conv->geometry.kernel_size : 4;
-    work += pixels * k * k;
+    work += pixels * std::visit(Terms(), op);
   }
   return program.ops.size() <= kMostOps && program.parameters.size() <= kMostParameters &&
          work <= kMostWork;

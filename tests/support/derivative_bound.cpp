@@ -82,7 +82,7 @@ class Bounds {
   }
 
   void operator()(const Conv2dOp& op) {
-    const auto taps = static_cast<double>(op.geometry.kernel_size * op.geometry.kernel_size);
+    const auto taps = static_cast<double>(op.geometry.num_taps());
     const MapShape from = shape_of(op.input), to = shape_of(op.output);
     const double weight = op.weight.value / taps;
     for (const auto map : reference::kEachMap) {

@@ -37,8 +37,17 @@ void add_tap(std::span<const double> in, const double* weights, std::span<double
   }
 }
 
-// bias + Σ over taps and input channels, zeros outside the image.
-// `weights`: [k·k, channels in, channels out]
+/// Where output `position` of an axis of `size` sees tap `tap`; −1 where it sees a zero.
+Index input_of(const WindowAxis& axis, bool circular, Index position, Index tap, Index size) {
+  Index at = position * axis.stride - axis.pad_low + tap * axis.dilation;
+  if (circular) {
+    while (at < 0) at += size;
+    while (at >= size) at -= size;
+  }
+  return at >= 0 && at < size ? at : -1;
+}
+
+// bias + Σ over taps and input channels. `weights`: [taps, channels in, channels out]
 Activations convolve(const WindowGeometry& g, const Activations& in,
                      const std::vector<double>& weights, const std::vector<double>& biases,
                      MapShape shape) {
@@ -46,11 +55,12 @@ Activations convolve(const WindowGeometry& g, const Activations& in,
   Activations out{width, shape, {}};
   for (Index p = 0; p < shape.num_pixels(); ++p) {
     out.values.insert(out.values.end(), biases.begin(), biases.end());
-    for (Index tap = 0; tap < g.kernel_size * g.kernel_size; ++tap) {
-      const Index row = p / shape.width * g.stride - g.pad_low + tap / g.kernel_size * g.dilation;
+    for (Index tap = 0; tap < g.num_taps(); ++tap) {
+      const Index row =
+          input_of(g.y, g.circular, p / shape.width, tap / g.x.kernel_size, in.shape.height);
       const Index column =
-          p % shape.width * g.stride - g.pad_low + tap % g.kernel_size * g.dilation;
-      if (row >= 0 && row < in.shape.height && column >= 0 && column < in.shape.width) {
+          input_of(g.x, g.circular, p % shape.width, tap % g.x.kernel_size, in.shape.width);
+      if (row >= 0 && column >= 0) {
         const double* pixel = in.pixel(row * in.shape.width + column);
         add_tap({pixel, static_cast<std::size_t>(in.channels)},
                 weights.data() + tap * in.channels * width,
@@ -92,7 +102,7 @@ class FiniteNetwork {
   }
   void apply(const Conv2dOp& op, std::vector<Activations>& images) {
     const MapShape shape = program_.values[static_cast<std::size_t>(op.output)].shape;
-    const Index fan_in = op.geometry.kernel_size * op.geometry.kernel_size * images[0].channels;
+    const Index fan_in = op.geometry.num_taps() * images[0].channels;
     const double weight_scale = std::sqrt(op.weight.value / static_cast<double>(fan_in));
     const double bias_scale = std::sqrt(op.bias.value);
     std::vector<double> weights(static_cast<std::size_t>(fan_in * width_));

@@ -32,11 +32,7 @@ class Builder {
       layers.push_back(any_layer());
     }
     layers.push_back({Relu{}});
-    // One window at the corner of what is left: 1×1 whatever the shape.
-    Conv2d last = convolution(std::min(shape_.height, shape_.width));
-    last.padding = 0;
-    last.stride = std::abs(shape_.height - shape_.width) + 1;
-    layers.push_back({last});
+    layers.push_back(last());
     return result;
   }
 
@@ -52,23 +48,43 @@ class Builder {
     return keeping_layer(0);
   }
 
+  // 1×1 whatever the shape.
+  Layer last() {
+    if (random_.chance(0.4)) {
+      const Conv2d numbers = convolution(1);
+      return {Dense{numbers.var_weight, numbers.var_bias}};
+    }
+    // One window at the corner of what is left.
+    Conv2d last = convolution(std::min(shape_.height, shape_.width));
+    last.padding = 0;
+    last.stride = std::abs(shape_.height - shape_.width) + 1;
+    return {last};
+  }
+
+  /// One number for both axes, or two.
+  PerAxis per_axis(Index low, Index high) {
+    const Index y = random_.integer(low, high);
+    return {y, random_.chance(0.6) ? y : random_.integer(low, high)};
+  }
+
   // Integer padding: changes the shape.
   Layer padded_convolution() {
-    Conv2d conv = convolution(random_.integer(1, 3));
-    conv.padding = random_.integer(0, 2);
-    conv.stride = random_.integer(1, 3);
+    Conv2d conv = convolution(per_axis(1, 3));
+    conv.padding = per_axis(0, 2);
+    conv.stride = per_axis(1, 3);
     apply(conv);
     return {conv};
   }
 
   // As in a residual network: each branch begins with a convolution of the same stride.
   Layer strided_sum() {
-    const Index stride = random_.integer(2, 3);
+    const PerAxis stride = per_axis(2, 3);
     Sum sum;
     const Index num_branches = random_.integer(2, 3);
     std::vector<Conv2d> first;
     for (Index b = 0; b < num_branches; ++b) {
-      first.push_back(convolution(random_.integer(1, 4)));
+      first.push_back(convolution(per_axis(1, 4)));
+      if (random_.chance(0.2)) first.back().padding = Padding::circular();
       first.back().stride = stride;
     }
     apply(first.front());
@@ -86,14 +102,16 @@ class Builder {
     switch (kind) {
       case 0:
       case 1: {
-        Conv2d conv = convolution(random_.integer(1, 5));
-        conv.dilation = random_.integer(1, 2);
+        Conv2d conv = convolution(per_axis(1, 5));
+        conv.dilation = per_axis(1, 2);
+        if (random_.chance(0.2)) conv.padding = Padding::circular();
         return {conv};
       }
       case 2:
       case 3:
         return {random_activation(random_)};
       case 4:
+        if (random_.chance(0.2)) return {Identity{}};
         return {Sequential{keeping_layers(depth + 1)}};
       case 5:
         return {Repeat{random_.integer(1, 3), keeping_layers(depth + 1)}};
@@ -122,7 +140,7 @@ class Builder {
     return random_branches(random_, [&] { return keeping_layers(depth + 1); });
   }
 
-  Conv2d convolution(Index kernel_size) {
+  Conv2d convolution(PerAxis kernel_size) {
     Conv2d conv;
     conv.kernel_size = kernel_size;
     conv.var_weight.value = random_.uniform(0.5, 2.5);
@@ -233,18 +251,24 @@ Program with_shifted_parameter(Program program, Index parameter, double delta) {
     }
   };
   program.parameters[static_cast<std::size_t>(parameter)].value += delta;
-  for (Op& op : program.ops) {
-    if (auto* conv = std::get_if<Conv2dOp>(&op)) {
-      shift(conv->weight);
-      shift(conv->bias);
-    } else if (auto* sum = std::get_if<SumOp>(&op)) {
-      const Index logit = parameter - sum->first_logit;
-      if (sum->first_logit != kNoParameter && logit >= 0 &&
-          logit < static_cast<Index>(sum->weights.size())) {
-        shift_logit(sum->weights, static_cast<std::size_t>(logit), delta);
+  struct Shift {
+    void operator()(Conv2dOp& conv) const {
+      use(conv.weight);
+      use(conv.bias);
+    }
+    void operator()(ActivationOp&) const {}
+    void operator()(SumOp& sum) const {
+      const Index logit = parameter - sum.first_logit;
+      if (sum.first_logit != kNoParameter && logit >= 0 &&
+          logit < static_cast<Index>(sum.weights.size())) {
+        shift_logit(sum.weights, static_cast<std::size_t>(logit), delta);
       }
     }
-  }
+    decltype(shift) use;
+    Index parameter;
+    double delta;
+  };
+  for (Op& op : program.ops) std::visit(Shift{shift, parameter, delta}, op);
   return program;
 }
 

@@ -26,9 +26,9 @@ struct Arithmetic {
   double relu_fit;
 };
 
-double additions(const Arithmetic& arithmetic, Index kernel_size) {
-  const Index terms = arithmetic.separable ? 2 * kernel_size : kernel_size * kernel_size;
-  return static_cast<double>(terms);
+double additions(const Arithmetic& arithmetic, const WindowGeometry& g) {
+  return static_cast<double>(arithmetic.separable ? g.y.kernel_size + g.x.kernel_size
+                                                  : g.num_taps());
 }
 
 // Relative to s = √(xx·yy), errors never grow by themselves (u: unit rounding):
@@ -67,7 +67,7 @@ class Propagation {
   }
 
   void operator()(const Conv2dOp& op) {
-    const double roundings = additions(arithmetic_, op.geometry.kernel_size) + 4;
+    const double roundings = additions(arithmetic_, op.geometry) + 4;
     const Errors in = at(op.input);
     at(op.output) = {in.covariance + roundings * u_, in.variance + roundings * v_};
   }
@@ -187,10 +187,13 @@ double kernel_bound(const Program& program, DataType type) {
 
 double kernel_bound(const Program& program, DataType type, std::span<const double> x,
                     std::span<const double> y) {
-  const bool homogeneous = std::ranges::all_of(program.ops, [](const Op& op) {
-    const auto* of = std::get_if<ActivationOp>(&op);
-    return of == nullptr || is_homogeneous(of->activation);
-  });
+  struct Homogeneous {
+    bool operator()(const Conv2dOp&) const { return true; }
+    bool operator()(const ActivationOp& op) const { return is_homogeneous(op.activation); }
+    bool operator()(const SumOp&) const { return true; }
+  };
+  const bool homogeneous =
+      std::ranges::all_of(program.ops, [](const Op& op) { return std::visit(Homogeneous(), op); });
   if (homogeneous) return kernel_bound(program, type);
   const reference::Tape tape = reference::run_forward(program, x, y);
   return kernel_bound(program, type, &tape);

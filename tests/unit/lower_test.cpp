@@ -70,8 +70,8 @@ TEST_CASE("padding same keeps the size for odd and even, dilated kernels") {
 TEST_CASE("padding same of an even kernel is one dilation shorter on the low side") {
   const Program program =
       lowered(layers(R"({"type": "conv2d", "kernel_size": 4, "dilation": 3})" + kEnd));
-  const WindowGeometry expected{
-      .kernel_size = 4, .stride = 1, .dilation = 3, .pad_low = 3, .pad_high = 6};
+  const auto expected = WindowGeometry::square(
+      {.kernel_size = 4, .stride = 1, .dilation = 3, .pad_low = 3, .pad_high = 6});
   CHECK(std::get<Conv2dOp>(program.ops[0]).geometry == expected);
 }
 
@@ -88,6 +88,47 @@ TEST_CASE("output sizes are those worked out by hand") {
   // (2 + 2·5 − 3 − 0)/1 + ...: a window larger than the map, inside its padding
   CHECK(shape_after(R"({"type": "conv2d", "kernel_size": 7, "padding": 5})", {1, 2, 2}) ==
         MapShape{6, 6});
+}
+
+TEST_CASE("every number of a window can be one for each axis") {
+  const std::string conv =
+      R"({"type": "conv2d", "kernel_size": [3, 6], "stride": [2, 1], "dilation": [1, 2], "padding": )";
+  // (13 + 2·1 − 2 − 1)/2 + 1 = 7 and (20 + 2·2 − 2·5 − 1)/1 + 1 = 14
+  CHECK(shape_after(conv + "[1, 2]}", {1, 13, 20}) == MapShape{7, 14});
+  CHECK(shape_after(conv + "\"valid\"}", {1, 13, 20}) == MapShape{6, 10});
+  CHECK(shape_after(conv + "\"same\"}", {1, 13, 20}) == MapShape{7, 20});
+  const Program program = lowered(layers(conv + R"("circular"}, {"type": "dense"})"), {1, 13, 20});
+  const WindowGeometry expected{.y = {3, 2, 1, 1, 1}, .x = {6, 1, 2, 4, 6}, .circular = true};
+  CHECK(std::get<Conv2dOp>(program.ops[0]).geometry == expected);
+  CHECK(program.values[1].shape == MapShape{7, 20});
+}
+
+TEST_CASE("a window without padding goes round nothing") {
+  const Program program = lowered(
+      layers(R"({"type": "conv2d", "kernel_size": 1, "padding": "circular"}, {"type": "dense"})"));
+  CHECK(std::get<Conv2dOp>(program.ops[0]).geometry == WindowGeometry{});
+}
+
+TEST_CASE("dense is a window over the whole map, of any sides, and counts by itself") {
+  const Program program = lowered(layers(R"({"type": "conv2d", "kernel_size": 3},
+      {"type": "dense", "var_weight": 3, "var_bias": 2}, {"type": "relu"}, {"type": "dense"})"),
+                                  {1, 5, 9});
+  const auto& dense = std::get<Conv2dOp>(program.ops[1]);
+  CHECK(dense.geometry == WindowGeometry{.y = {5}, .x = {9}});
+  CHECK(dense.weight.value == 3);
+  CHECK(dense.bias.value == 2);
+  CHECK(program.values[2].shape == MapShape{1, 1});
+  CHECK(std::get<Conv2dOp>(program.ops[3]).geometry == WindowGeometry{});
+  CHECK(parameter_names(program) == std::vector<std::string>{"conv0.var_weight",
+                                                             "dense0.var_weight", "dense0.var_bias",
+                                                             "dense1.var_weight"});
+}
+
+TEST_CASE("an identity is no operation") {
+  const Program program = lowered(layers(
+      R"({"type": "identity"}, {"type": "sum", "branches": [[{"type": "identity"}], []]})" + kEnd));
+  REQUIRE(program.ops.size() == 2);
+  CHECK(std::get<SumOp>(program.ops[0]).inputs == std::vector<ValueId>{0, 0});
 }
 
 TEST_CASE("numbers are counted depth-first, each turn of a repeat anew, and named ones follow") {
@@ -209,7 +250,7 @@ TEST_CASE("activations are numbered in program order") {
 TEST_CASE("a network that does not end 1×1 is refused with the size reached and a remedy") {
   const std::string message = refusal(layers(R"({"type": "relu"})"));
   contains(message, "ends with maps of 8×8, not 1×1");
-  contains(message, "kernel_size 8");
+  contains(message, "end it with a dense layer");
 }
 
 TEST_CASE("branches of unequal shape are refused with both shapes") {
@@ -237,6 +278,16 @@ TEST_CASE("geometry out of range is refused with its path") {
       {R"("kernel_size": 3, "dilation": 0)", "layers[1].dilation: must be between 1"},
       {R"("kernel_size": 3, "dilation": 4294967296)", "layers[1].dilation: must be between 1"},
       {R"("kernel_size": 3, "padding": -1)", "layers[1].padding: must be between 0"},
+      {R"("kernel_size": [3, 0])", "layers[1].kernel_size: must be between 1"},
+      {R"("kernel_size": [0, 3])", "layers[1].kernel_size: must be between 1"},
+      {R"("kernel_size": 3, "stride": [1, 0])", "layers[1].stride: must be between 1"},
+      {R"("kernel_size": 3, "dilation": [0, 1])", "layers[1].dilation: must be between 1"},
+      {R"("kernel_size": 3, "padding": [0, -1])", "layers[1].padding: must be between 0"},
+      {R"("kernel_size": 3, "padding": [0, 1048576])", "layers[1].padding: maps of"},
+      {R"("kernel_size": [2, 9], "padding": "valid")",
+       "layers[1].kernel_size: a window of 2×9 pixels does not fit maps of 8×8"},
+      {R"("kernel_size": [9, 2], "padding": 0)",
+       "layers[1].kernel_size: a window of 9×2 pixels does not fit maps of 8×8"},
       {R"("kernel_size": 3, "padding": 9223372036854775807)", "layers[1].padding: must be"},
       {R"("kernel_size": 3, "padding": 1048576)", "layers[1].padding: maps of"},
       {R"("kernel_size": 1048576, "dilation": 1048576)", "layers[1].padding: maps of"},

@@ -72,7 +72,7 @@ TEST_CASE("every key is read") {
   const auto& first = std::get<Conv2d>(repeat.layers.at(0).kind);
   CHECK(first.kernel_size == 7);
   CHECK(first.stride == 2);
-  CHECK_FALSE(first.padding.has_value());
+  CHECK(first.padding == Padding());
   CHECK(first.dilation == 3);
   CHECK(first.var_weight.parameter == "w");
   CHECK(first.var_weight.scale == 49);
@@ -87,11 +87,45 @@ TEST_CASE("every key is read") {
   CHECK_FALSE(last.var_weight.parameter.has_value());
 }
 
+TEST_CASE("numbers of a window are read for both axes, or for each") {
+  const Network network = read_network(R"({"layers": [
+    {"type": "conv2d", "kernel_size": [3, 5], "stride": [2, 1], "padding": [1, 2],
+     "dilation": [4, 6]},
+    {"type": "conv2d", "kernel_size": 3, "padding": "circular"},
+    {"type": "conv2d", "kernel_size": 3, "padding": "valid"},
+    {"type": "identity"}, {"type": "dense", "var_weight": 2, "var_bias": 3}]})",
+                                       "");
+  const auto& first = std::get<Conv2d>(network.layers.at(0).kind);
+  CHECK(first.kernel_size == PerAxis{3, 5});
+  CHECK(first.stride == PerAxis{2, 1});
+  CHECK(first.padding == Padding(PerAxis{1, 2}));
+  CHECK(first.dilation == PerAxis{4, 6});
+  CHECK(std::get<Conv2d>(network.layers.at(1).kind).padding == Padding::circular());
+  CHECK(std::get<Conv2d>(network.layers.at(2).kind).padding == Padding(0));
+  CHECK(std::holds_alternative<Identity>(network.layers.at(3).kind));
+  CHECK(std::get<Dense>(network.layers.at(4).kind).var_weight.value == 2);
+  CHECK(std::get<Dense>(network.layers.at(4).kind).var_bias.value == 3);
+}
+
+TEST_CASE("canonical text has one number where both axes have the same") {
+  const auto padding_in = [](const std::string& padding) {
+    const std::string text = to_json(read_network(conv("\"padding\": " + padding), ""));
+    const std::string key = "\"padding\":";
+    const std::size_t start = text.find(key) + key.size();
+    return text.substr(start, text.find(",\"dilation\"") - start);
+  };
+  CHECK(padding_in("\"same\"") == "\"same\"");
+  CHECK(padding_in("\"circular\"") == "\"circular\"");
+  CHECK(padding_in("\"valid\"") == "0");
+  CHECK(padding_in("[2, 2]") == "2");
+  CHECK(padding_in("[2, 1]") == "[2,1]");
+}
+
 TEST_CASE("what is left out has cnn-gp's defaults") {
   const Network network = read_network(R"({"layers": [{"type": "conv2d", "kernel_size": 5}]})", "");
   const auto& conv2d = std::get<Conv2d>(network.layers.at(0).kind);
   CHECK(conv2d.stride == 1);
-  CHECK_FALSE(conv2d.padding.has_value());
+  CHECK(conv2d.padding == Padding());
   CHECK(conv2d.dilation == 1);
   CHECK(conv2d.var_weight.value == 1);
   CHECK(conv2d.var_bias.value == 0);
@@ -168,7 +202,7 @@ TEST_CASE("missing keys are refused by name") {
 
 TEST_CASE("unknown types are refused with the list of types") {
   check_refused(layer(R"("type": "conv3d")"),
-                "layers[0].type: no layer is called \"conv3d\"; there are conv2d, relu");
+                "layers[0].type: no layer is called \"conv3d\"; there are conv2d, dense, relu");
 }
 
 TEST_CASE("nothing is converted") {
@@ -178,13 +212,13 @@ TEST_CASE("nothing is converted") {
   check_refused(R"({"layers": [3]})", "layers[0]: must be an object, found 3");
   check_refused(layer(R"("type": 3)"), "layers[0].type: must be a string");
   check_refused(layer(R"("type": "conv2d", "kernel_size": 3.0)"),
-                "layers[0].kernel_size: must be an integer, found 3.0");
+                "layers[0].kernel_size: must be an integer, or a list of two, found 3.0");
   check_refused(layer(R"("type": "conv2d", "kernel_size": true)"),
-                "must be an integer, found true");
+                "must be an integer, or a list of two, found true");
   check_refused(layer(R"("type": "conv2d", "kernel_size": "3")"),
-                "must be an integer, found \"3\"");
+                "must be an integer, or a list of two, found \"3\"");
   check_refused(layer(R"("type": "conv2d", "kernel_size": null)"),
-                "must be an integer, found null");
+                "must be an integer, or a list of two, found null");
   check_refused(layer(R"("type": "conv2d", "kernel_size": 18446744073709551615)"),
                 "layers[0].kernel_size: must be at most 9223372036854775807");
   check_refused(layer(R"("type": "conv2d", "kernel_size": 1e3)"), "must be an integer");
@@ -192,8 +226,15 @@ TEST_CASE("nothing is converted") {
                 "must be an integer");
   check_refused(conv(R"("stride": 1.5)"), "layers[0].stride: must be an integer");
   check_refused(conv(R"("dilation": [])"), "layers[0].dilation: must be an integer");
-  check_refused(conv(R"("padding": "valid")"), "layers[0].padding: must be an integer or \"same\"");
-  check_refused(conv(R"("padding": 1.0)"), "layers[0].padding: must be an integer or \"same\"");
+  const std::string paddings =
+      "layers[0].padding: must be an integer, a list of two, \"same\", \"valid\" or \"circular\"";
+  for (const char* padding : {"\"reflect\"", "1.0", "[]", "[1]", "[1, 2, 3]", "{}", "null"}) {
+    check_refused(conv(std::string("\"padding\": ") + padding), paddings);
+  }
+  check_refused(conv(R"("padding": [1, "same"])"), "layers[0].padding[1]: must be an integer");
+  check_refused(conv(R"("stride": [1, 2, 3])"),
+                "layers[0].stride: must be an integer, or a list of two");
+  check_refused(conv(R"("dilation": [1.0, 2])"), "layers[0].dilation[0]: must be an integer");
   check_refused(conv(R"("var_weight": true)"), "layers[0].var_weight: must be a number");
   check_refused(conv(R"("var_weight": {"parameter": 3})"),
                 "var_weight.parameter: must be a string");

@@ -45,9 +45,9 @@ TEST_CASE("a name that is no preset's gives nothing") {
 TEST_CASE("convnet-gp is seven 7×7 layers and one of 28×28") {
   const auto convs = ops_of<Conv2dOp>(preset_program("convnet-gp", 28));
   REQUIRE(convs.size() == 8);
-  CHECK(convs[6].geometry == WindowGeometry{7, 1, 1, 3, 3});
+  CHECK(convs[6].geometry == WindowGeometry::square({7, 1, 1, 3, 3}));
   CHECK(convs[6].weight.value == 136.71);
-  CHECK(convs[7].geometry == WindowGeometry{28, 1, 1, 0, 0});
+  CHECK(convs[7].geometry == WindowGeometry::square({28, 1, 1, 0, 0}));
   CHECK(convs[7].weight.value == 2.79);
   CHECK(std::all_of(convs.begin(), convs.end(),
                     [](const Conv2dOp& conv) { return conv.bias.value == 7.86; }));
@@ -59,7 +59,7 @@ TEST_CASE("residual-cnn-gp adds eight times a 4×4 layer to its own input") {
   CHECK(program.num_activations == 9);
   const auto convs = ops_of<Conv2dOp>(program);
   REQUIRE(convs.size() == 10);
-  CHECK(convs[0].geometry == WindowGeometry{4, 1, 1, 1, 2});
+  CHECK(convs[0].geometry == WindowGeometry::square({4, 1, 1, 1, 2}));
   CHECK(convs[8].weight.value == 116.32);
   CHECK(convs[9].weight.value == 7.27);
 }
@@ -69,7 +69,7 @@ TEST_CASE("resnet32-gp has three stages of five blocks on maps of 28, 14 and 7 p
   CHECK(ops_of<SumOp>(program).size() == 15);
   const auto convs = ops_of<Conv2dOp>(program);
   REQUIRE(convs.size() == 36);
-  CHECK(convs[34].geometry == WindowGeometry{7, 1, 1, 0, 0});
+  CHECK(convs[34].geometry == WindowGeometry::square({7, 1, 1, 0, 0}));
   const auto shape_of = [&](const SumOp& sum) {
     return program.values[static_cast<std::size_t>(sum.output)].shape;
   };
@@ -83,7 +83,7 @@ TEST_CASE("resnet32-gp-cifar10 ends in conv 8, conv 1, relu, conv 1") {
   const Program program = preset_program("resnet32-gp-cifar10", 32);
   const std::size_t num_ops = program.ops.size();
   const auto kernel_size = [&](std::size_t from_end) {
-    return std::get<Conv2dOp>(program.ops[num_ops - from_end]).geometry.kernel_size;
+    return std::get<Conv2dOp>(program.ops[num_ops - from_end]).geometry.y.kernel_size;
   };
   CHECK(kernel_size(4) == 8);
   CHECK(kernel_size(3) == 1);

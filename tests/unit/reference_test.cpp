@@ -7,11 +7,11 @@
 #include <numbers>
 #include <numeric>
 
+#include "engine/activations/relu.hpp"
 #include "engine/core/errors.hpp"
 #include "engine/core/worst_of.hpp"
 #include "engine/network/geometry.hpp"
 #include "engine/reference/maps.hpp"
-#include "engine/activations/relu.hpp"
 #include "io/network/network_json.hpp"
 #include "tests/support/random_network.hpp"
 
@@ -74,8 +74,8 @@ TEST_CASE("variances whose product overflows or vanishes are no edge case") {
 
 TEST_CASE("a window sum worked out by hand: even kernel, same padding, stride 2") {
   // Map 3×3 of 1 … 9; kernel 2, so one pixel of padding on the high side only.
-  const WindowGeometry geometry{
-      .kernel_size = 2, .stride = 2, .dilation = 1, .pad_low = 0, .pad_high = 1};
+  const auto geometry = WindowGeometry::square(
+      {.kernel_size = 2, .stride = 2, .dilation = 1, .pad_low = 0, .pad_high = 1});
   const Map input{1, 2, 3, 4, 5, 6, 7, 8, 9};
   CHECK(output_shape(geometry, {3, 3}) == MapShape{2, 2});
   CHECK(reference::window_sum(geometry, {3, 3}, {2, 2}, input) ==
@@ -84,9 +84,67 @@ TEST_CASE("a window sum worked out by hand: even kernel, same padding, stride 2"
 
 TEST_CASE("a window sum worked out by hand: dilation 2 and padding") {
   // Map 1×3 padded by 2; taps two pixels apart, rows outside the map are zeros.
-  const WindowGeometry geometry{
-      .kernel_size = 3, .stride = 1, .dilation = 2, .pad_low = 2, .pad_high = 2};
+  const auto geometry = WindowGeometry::square(
+      {.kernel_size = 3, .stride = 1, .dilation = 2, .pad_low = 2, .pad_high = 2});
   CHECK(reference::window_sum(geometry, {1, 3}, {1, 3}, Map{1, 2, 4}) == Map{5, 2, 5});
+}
+
+TEST_CASE("a window sum worked out by hand: two axes, round the map") {
+  // Map 2×3 of 1 … 6; windows of 2×3 start a row above and a column to the left.
+  const WindowGeometry geometry{.y = {2, 1, 1, 1, 0}, .x = {3, 1, 1, 1, 1}, .circular = true};
+  const Map input{1, 2, 3, 4, 5, 6};
+  CHECK(reference::window_sum(geometry, {2, 3}, {2, 3}, input) == Map{21, 21, 21, 21, 21, 21});
+  // Of 1×2: each pixel and its left neighbour.
+  const WindowGeometry row{.x = {2, 1, 1, 1, 0}, .circular = true};
+  CHECK(reference::window_sum(row, {2, 3}, {2, 3}, input) == Map{4, 3, 5, 10, 9, 11});
+  // Taps 2 apart on an axis of 3: x − 2, x, x + 2, which is all of it.
+  const WindowGeometry dilated{.x = {3, 1, 2, 2, 2}, .circular = true};
+  CHECK(reference::window_sum(dilated, {2, 3}, {2, 3}, input) == Map{6, 6, 6, 15, 15, 15});
+}
+
+// A convolution as a matrix, every entry found by asking which tap of which window sees the pixel;
+// a window that goes round sees copies of the map to all sides instead of zeros.
+TEST_CASE("window sums are those of a convolution written as a matrix") {
+  test::Random random(11);
+  for (int i = 0; i < 300; ++i) {
+    const MapShape in{.height = random.integer(1, 6), .width = random.integer(1, 6)};
+    const auto axis = [&](bool same) {
+      const Index k = random.integer(1, 4), dilation = random.integer(1, 2);
+      const Index high = dilation * (k / 2);
+      if (same) {
+        return WindowAxis{k, random.integer(1, 2), dilation, k % 2 == 0 ? high - dilation : high,
+                          high};
+      }
+      return WindowAxis{k, random.integer(1, 3), dilation, random.integer(4, 6),
+                        random.integer(4, 6)};
+    };
+    const bool circular = random.chance(0.5);
+    const WindowGeometry g{axis(circular), axis(circular), circular};
+    const MapShape out = output_shape(g, in);
+    Map input;
+    for (Index p = 0; p < in.num_pixels(); ++p)
+      input.push_back(static_cast<double>(random.integer(-9, 9)));
+    const auto taps_on = [&](const WindowAxis& a, Index from, Index to, Index size) {
+      Index taps = 0;
+      for (Index tap = 0; tap < a.kernel_size; ++tap) {
+        for (Index copy = circular ? -9 : 0; copy <= (circular ? 9 : 0); ++copy)
+          taps += to * a.stride - a.pad_low + tap * a.dilation == from + copy * size;
+      }
+      return taps;
+    };
+    Map expected;
+    for (Index p = 0; p < out.num_pixels(); ++p) {
+      double sum = 0;
+      for (Index q = 0; q < in.num_pixels(); ++q) {
+        const Index taps = taps_on(g.y, q / in.width, p / out.width, in.height) *
+                           taps_on(g.x, q % in.width, p % out.width, in.width);
+        sum += static_cast<double>(taps) * input[static_cast<std::size_t>(q)];
+      }
+      expected.push_back(sum);
+    }
+    CAPTURE(i);
+    CHECK(reference::window_sum(g, in, out, input) == expected);
+  }
 }
 
 TEST_CASE("the adjoint of the window sum satisfies the dot-product test") {
@@ -95,11 +153,16 @@ TEST_CASE("the adjoint of the window sum satisfies the dot-product test") {
   for (Index kernel = 1; kernel <= 4; ++kernel) {
     for (Index stride = 1; stride <= 3; ++stride) {
       const MapShape in{.height = 7, .width = 5};
-      const WindowGeometry geometry{.kernel_size = kernel,
-                                    .stride = stride,
-                                    .dilation = random.integer(1, 2),
-                                    .pad_low = random.integer(2, 3),
-                                    .pad_high = random.integer(2, 3)};
+      const auto axis = [&](Index k, Index step) {
+        return WindowAxis{.kernel_size = k,
+                          .stride = step,
+                          .dilation = random.integer(1, 2),
+                          .pad_low = random.integer(2, 3),
+                          .pad_high = random.integer(2, 3)};
+      };
+      const WindowGeometry geometry{.y = axis(kernel, stride),
+                                    .x = axis(5 - kernel, random.integer(1, 3)),
+                                    .circular = random.chance(0.5)};
       const MapShape out = output_shape(geometry, in);
       Map b(static_cast<std::size_t>(in.num_pixels())),
           a(static_cast<std::size_t>(out.num_pixels()));
