@@ -28,9 +28,12 @@ constexpr std::size_t kBytesPerOperation = 4 << 10, kBytesPerSummand = 2 << 10,
 std::size_t bytes_of_network(const Program& program) {
   std::size_t bytes =
       program.ops.size() * kBytesPerOperation + program.parameters.size() * kBytesPerParameter;
-  for (const Op& op : program.ops) {
-    if (const auto* sum = std::get_if<SumOp>(&op)) bytes += sum->inputs.size() * kBytesPerSummand;
-  }
+  struct NumSummands {
+    std::size_t operator()(const Conv2dOp&) const { return 0; }
+    std::size_t operator()(const ActivationOp&) const { return 0; }
+    std::size_t operator()(const SumOp& sum) const { return sum.inputs.size(); }
+  };
+  for (const Op& op : program.ops) bytes += std::visit(NumSummands(), op) * kBytesPerSummand;
   return bytes;
 }
 
