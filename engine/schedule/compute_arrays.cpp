@@ -9,16 +9,11 @@
 namespace gramtile {
 namespace {
 
-// What a tile size is chosen for: that of the commands (io/job/tile_choice.cpp), with what --memory
-// 2GiB leaves the engine.
-constexpr int kThreadsForTileSize = 8;
-constexpr std::size_t kMemoryForTileSize = std::size_t{1792} << 20;
-
 Index choose_tile_size(const Program& program, const MatrixSpec& matrix,
                        const ComputeOptions& options, const TileContent& content) {
   ComputeOptions usual = options;
-  usual.num_threads = kThreadsForTileSize;
-  usual.memory_bytes = kMemoryForTileSize;
+  usual.num_threads = kUsualThreads;
+  usual.memory_bytes = kUsualMemoryBytes;
   const Index size = default_tile_size(program, {&matrix, 1}, usual, content);
   const TilePlan plan{.tile_size = size, .matrices = {}, .tiles = {}};
   ComputeRequest request;

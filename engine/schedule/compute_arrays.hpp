@@ -10,6 +10,11 @@
 
 namespace gramtile {
 
+/// What a tile size is chosen for, whatever the machine: that of a run of the commands without
+/// options (io/job/tile_choice.cpp), with what --memory 2GiB leaves the engine.
+constexpr int kUsualThreads = 8;
+constexpr std::size_t kUsualMemoryBytes = std::size_t{1792} << 20;
+
 /// The arrays that a run fills; data = nullptr: not asked for. Entries are converted where an array
 /// is not of the type that they are computed in.
 struct ArrayTargets {

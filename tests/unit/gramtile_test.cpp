@@ -14,6 +14,7 @@
 #include "engine/reference/reference.hpp"
 #include "engine/schedule/compute_arrays.hpp"
 #include "engine/xtensor.hpp"
+#include "io/job/memory_budget.hpp"
 #include "tests/support/gradient_runs.hpp"
 
 namespace gramtile {
@@ -315,6 +316,10 @@ TEST_CASE("an upstream of any strides and type is read as the same numbers") {
         .gradient;
   };
   CHECK(of(matrix_view(values.data(), 3, 4)) == of(other));
+}
+
+TEST_CASE("tiles are chosen as the commands choose them without options") {
+  CHECK(share_memory(std::size_t{2} << 30).engine_bytes == kUsualMemoryBytes);
 }
 
 TEST_CASE("images that the program was not lowered for are refused with both shapes") {
