@@ -31,6 +31,8 @@ void rotate(const Matrix& a, Index p, Index q) {
     a(p, i) = cosine * x - sine * y;
     a(q, i) = sine * x + cosine * y;
   }
+  // What is left of it is rounding of the diagonal, which can be above the threshold at every turn.
+  a(p, q) = a(q, p) = 0;
 }
 
 }  // namespace
