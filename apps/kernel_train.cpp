@@ -2,6 +2,7 @@
 //
 //   arguments → TrainRequest → TrainJob (io/train/train_job.hpp) → T.h5, a network file
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <CLI/CLI.hpp>
 #include <string>
@@ -121,7 +122,13 @@ void add_training_options(CLI::App& app, TrainArguments& arguments) {
       ->type_name("TYPE");
 }
 
+// The passes and the solver take turns with large buffers of other sizes. By default glibc keeps what one of
+// them gave back, up to 32 MiB a piece, in a heap that the next finds in pieces too small: 2,000 images
+// took 178 MiB in place of 96.
+void give_memory_back() { mallopt(M_MMAP_THRESHOLD, 1 << 20); }
+
 int run(int argc, char** argv) {
+  give_memory_back();
   CLI::App app(
       "Learns the variances of a network: makes an objective of its kernel small, by gradients.",
       "kernel-train");

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from predict_support import one_hot
-from support import LONG, CommandTest, command, main
+from support import LONG, CommandTest, Measured, command, main
 
 KILLS = 50 if LONG else 8
 NOISE = 0.03
@@ -141,14 +141,19 @@ class TrainTest(CommandTest):
         (self.dir / "net.json").write_text(json.dumps({"layers": [
             {"type": "conv2d", "kernel_size": 3, "var_weight": 1.7, "var_bias": 0.3}, {"type": "relu"},
             {"type": "conv2d", "kernel_size": 5, "padding": 0, "var_weight": 1.1}]}))
-        expected = None
+        measured, expected = Measured(self.dir), None
+        self.addCleanup(measured.close)
         for objective in ("loo", "nlml"):
             for name, more in (("one", ["--threads", 1]), ("two", ["--threads", 2]),
                                ("disk", ["--threads", 2, "--memory", "112MiB"])):
                 with self.subTest(objective + name):
                     plan = self.train(objective, "--steps", 2, *more, "--dry-run", "--overwrite").stdout
                     self.assertIn("on disk" if name == "disk" else "in memory", plan)
-                    self.train(objective, "--steps", 2, *more, "--overwrite")
+                    taken = measured.run(*self.arguments(objective, "--steps", 2, *more, "--overwrite"))
+                    self.assertEqual(taken.code, 0, taken.stderr)
+                    if name == "disk":
+                        self.assertLess(taken.peak_mib, 112)
+                        print(f"{objective}: peak {taken.peak_mib:.0f} MiB of 112")
                     found = contents(self.dir / "T.h5")
                     found[0].pop("command")
                     expected = found if name == "one" else expected
