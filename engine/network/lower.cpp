@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <utility>
 
 #include "engine/core/errors.hpp"
 #include "engine/network/geometry.hpp"
 #include "engine/network/parameter_table.hpp"
+#include "engine/network/parameter_values.hpp"
 #include "engine/network/path.hpp"
 #include "engine/network/program.hpp"
 
@@ -21,20 +21,6 @@ namespace {
 constexpr Index kMaxSteps = 4 * kMaxOps;
 
 std::string text_of(MapShape shape) { return fmt::format("{}×{}", shape.height, shape.width); }
-
-// softmax(logits), shifted by the largest so that nothing overflows.
-std::vector<double> softmax(const std::vector<double>& logits) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  std::vector<double> weights;
-  for (const double logit : logits) {
-    weights.push_back(std::exp(logit - largest));
-  }
-  const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
-  for (double& weight : weights) {
-    weight /= sum;
-  }
-  return weights;
-}
 
 // Sets Value::nonnegative of every value, from that of the images' product.
 void mark_nonnegative(Program& program, bool images) {
