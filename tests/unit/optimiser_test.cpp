@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/core/errors.hpp"
+#include "engine/core/worst_of.hpp"
 
 namespace gramtile::test {
 namespace {
@@ -69,7 +70,7 @@ std::vector<Problem> problems() {
 
 double largest_difference(const Vector& a, const Vector& b) {
   double result = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) result = std::max(result, std::abs(a[i] - b[i]));
+  for (std::size_t i = 0; i < a.size(); ++i) result = worst_of(result, std::abs(a[i] - b[i]));
   return result;
 }
 
