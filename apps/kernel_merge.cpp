@@ -16,7 +16,7 @@
 #include "apps/common/streams.hpp"
 #include "engine/core/errors.hpp"
 #include "io/job/output_names.hpp"
-#include "io/run/run_file.hpp"
+#include "io/run/write/merge_shards.hpp"
 
 namespace gramtile::apps {
 namespace {

@@ -16,8 +16,8 @@
 #include "apps/common/verify.hpp"
 #include "engine/core/errors.hpp"
 #include "io/network/network_json.hpp"
-#include "io/run/content_hash.hpp"
-#include "io/run/read_run.hpp"
+#include "io/run/read/run_reader.hpp"
+#include "io/run/spec/content_hash.hpp"
 
 namespace gramtile::apps {
 namespace {

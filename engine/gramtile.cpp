@@ -77,7 +77,7 @@ class Call {
   Index num_columns() const { return (columns_ != nullptr ? columns_ : rows_)->num_examples(); }
 
   void run(const ComputeOptions& options, const ArrayTargets& targets,
-           Derivative derivative = Derivative::kNone, UpstreamSource* upstream = nullptr) const {
+           Derivative derivative = Derivative::kNone, MatrixSource* upstream = nullptr) const {
     fill_arrays(program_, *rows_, columns_, options, targets, derivative, upstream);
   }
 
@@ -110,7 +110,7 @@ void matrix(const Call& call, const MatrixSpan& k, const ComputeOptions& options
   call.run(options, {.kernel = k, .jacobian = {}, .gradient = {}});
 }
 
-KernelGradient gradient(const Call& call, UpstreamSource& upstream, const ComputeOptions& options) {
+KernelGradient gradient(const Call& call, MatrixSource& upstream, const ComputeOptions& options) {
   KernelGradient result{names_of(call.program()), {}};
   result.gradient.assign(result.parameters.size(), 0.0);
   call.run(options, {.kernel = {}, .jacobian = {}, .gradient = result.gradient},
@@ -171,7 +171,7 @@ KernelGradient kernel_gradient(const Program& program, const ImageView& rows,
 }
 
 KernelGradient kernel_gradient(const Program& program, BlockSource& rows, BlockSource* columns,
-                               UpstreamSource& upstream, const ComputeOptions& options) {
+                               MatrixSource& upstream, const ComputeOptions& options) {
   return gradient({program, rows, columns}, upstream, options);
 }
 

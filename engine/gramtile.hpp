@@ -3,11 +3,11 @@
 //
 //   Network ── lower() ──► Program ─┐
 //   images ── BlockSource ► blocks ─┴► tiles of pairs ► lanes: forward (tape, backward) ► TileSink
-//                                        ▲ UpstreamSource: ∂L/∂K, tile by tile
+//                                        ▲ MatrixSource: ∂L/∂K, tile by tile
 //
 // A network (engine/network/network.hpp; presets.hpp has the paper's four, io/network/ reads JSON)
 // is checked against an image shape and lowered to a Program (engine/network/program.hpp) once.
-// Images come through a BlockSource, ∂L/∂K through an UpstreamSource, results leave through a
+// Images come through a BlockSource, ∂L/∂K through a MatrixSource, results leave through a
 // TileSink (engine/core/ports.hpp). compute_tiles (engine/schedule/compute.hpp) drives them, one
 // tile (engine/core/tile.hpp) at a time, in bounded memory. The calls below are that for arrays of
 // the caller, which are looked at and written where they are (engine/core/views.hpp): use them
@@ -79,7 +79,7 @@ KernelGradient kernel_gradient(const Program& program, const ImageView& rows,
 /// The same from any source of images and of ∂L/∂K, in memory that does not grow with the number of
 /// images: neither K nor ∂L/∂K need exist as a whole. Sources of images as for kernel_matrix.
 KernelGradient kernel_gradient(const Program& program, BlockSource& rows, BlockSource* columns,
-                               UpstreamSource& upstream, const ComputeOptions& options = {});
+                               MatrixSource& upstream, const ComputeOptions& options = {});
 
 /// ∂K_ij/∂θ of every entry and parameter to `jacobian`, [P, N, N], P in the order of
 /// Program::parameters; every plane is exactly symmetric. K itself to `k` unless its data is

@@ -14,7 +14,7 @@
 #include "apps/common/streams.hpp"
 #include "apps/common/units.hpp"
 #include "engine/core/errors.hpp"
-#include "io/run/run_file.hpp"
+#include "io/run/spec/run_image.hpp"
 
 namespace gramtile::apps {
 namespace {
@@ -29,11 +29,18 @@ class DiscardingSink final : public TileSink {
 };
 
 // The cost of a gradient does not depend on the upstream's values.
-class OnesUpstream final : public UpstreamSource {
+class OnesUpstream final : public MatrixSource {
  public:
-  void read(Range, Range, std::span<double> values) override {
+  explicit OnesUpstream(const MatrixSpec& shape)
+      : num_rows_(shape.num_rows), num_columns_(shape.num_columns) {}
+  Index num_rows() const override { return num_rows_; }
+  Index num_columns() const override { return num_columns_; }
+  void read(Range, Range, std::span<double> values) const override {
     std::fill(values.begin(), values.end(), 1.0);
   }
+
+ private:
+  Index num_rows_, num_columns_;
 };
 
 // The job's matrices, cut down to their first rows and columns.
@@ -68,7 +75,7 @@ double measure_rate(const Job& job) {
   const JobPlan& plan = job.plan();
   check_threads(plan.options.num_threads);
   const TilePlan corner = corner_of(plan.spec.plan);
-  OnesUpstream upstream;
+  OnesUpstream upstream(corner.matrices.front());
   DiscardingSink sink;
   ComputeRequest request = plan.compute_request();
   request.plan = &corner;

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "engine/core/index.hpp"
-#include "io/run/run_file.hpp"
+#include "io/run/write/run_options.hpp"
 
 namespace CLI {
 class App;

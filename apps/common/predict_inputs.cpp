@@ -11,7 +11,7 @@
 #include "io/data/dataset.hpp"
 #include "io/data/number_matrix.hpp"
 #include "io/data/open_labels.hpp"
-#include "io/run/content_hash.hpp"
+#include "io/run/spec/content_hash.hpp"
 
 namespace gramtile::apps {
 namespace {

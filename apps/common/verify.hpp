@@ -7,7 +7,7 @@
 
 #include "engine/core/tile.hpp"
 #include "io/job/inputs.hpp"
-#include "io/run/read_run.hpp"
+#include "io/run/read/run_reader.hpp"
 
 namespace gramtile::apps {
 

@@ -1,7 +1,7 @@
 // K of images in memory, to a file that survives whatever happens, and read back where it is
 // needed.
 #include <io/job/job.hpp>
-#include <io/run/read_run.hpp>
+#include <io/run/read/run_reader.hpp>
 #include <stop_token>
 #include <string>
 #include <vector>

@@ -59,7 +59,7 @@ void ArrayUpstream::read_row(Index row, Range columns, double* values) const {
   }
 }
 
-void ArrayUpstream::read(Range rows, Range columns, std::span<double> values) {
+void ArrayUpstream::read(Range rows, Range columns, std::span<double> values) const {
   if (!inside(rows, view_.num_rows) || !inside(columns, view_.num_columns) ||
       static_cast<Index>(values.size()) != rows.size() * columns.size()) {
     throw Error(ErrorKind::kUsage,

@@ -1,5 +1,6 @@
 // Ports: what the engine needs from the outside. io/ implements them on files; tests and library
-// users on arrays. The engine calls each port from one thread at a time.
+// users on arrays. The engine calls each port from one thread at a time, but for what a port says.
+// tile_store.hpp has another one: tiles that are kept and read again.
 #pragma once
 
 #include <cstddef>
@@ -54,13 +55,18 @@ class TileSink {
   virtual void write(const TileResult& result) = 0;
 };
 
-/// ∂L/∂K, read tile by tile.
-class UpstreamSource {
+/// A matrix of numbers that is read part by part, and need not exist as a whole: K, ∂L/∂K, K⁻¹.
+/// Whoever reads says from how many threads: the tile pipeline from one at a time, the solver
+/// (SymmetricSource) from several.
+class MatrixSource {
  public:
-  virtual ~UpstreamSource() = default;
+  virtual ~MatrixSource() = default;
 
-  /// Entries `rows` × `columns` of ∂L/∂K to `values`, row-major. Need not be symmetric.
-  virtual void read(Range rows, Range columns, std::span<double> values) = 0;
+  virtual Index num_rows() const = 0;
+  virtual Index num_columns() const = 0;
+
+  /// Entries `rows` × `columns` to `values`, row-major. Need not be symmetric.
+  virtual void read(Range rows, Range columns, std::span<double> values) const = 0;
 };
 
 inline std::span<const std::byte> TileResult::plane(std::string_view name) const {

@@ -188,6 +188,17 @@ class ComputeRun {
   std::size_t next_ = 0;  ///< into request_.tiles; fetch only
 };
 
+void check_upstream(const ComputeRequest& request) {
+  const MatrixSource& upstream = *request.upstream;
+  for (const MatrixSpec& matrix : request.plan->matrices) {
+    if (upstream.num_rows() == matrix.num_rows && upstream.num_columns() == matrix.num_columns)
+      continue;
+    throw Error(ErrorKind::kUsage, fmt::format("the upstream has shape [{}, {}], {} has [{}, {}]",
+                                               upstream.num_rows(), upstream.num_columns(),
+                                               matrix.name, matrix.num_rows, matrix.num_columns));
+  }
+}
+
 }  // namespace
 
 void compute_tiles(const ComputeRequest& request, const ComputeOptions& options, TileSink& sink,
@@ -198,6 +209,7 @@ void compute_tiles(const ComputeRequest& request, const ComputeOptions& options,
   if (content.vector == kGradientVector && request.upstream == nullptr) {
     throw Error(ErrorKind::kUsage, "a gradient needs an upstream matrix");
   }
+  if (content.vector == kGradientVector) check_upstream(request);
   ComputeRun(request, options, sink, std::move(stop), on_delivered).run();
 }
 

@@ -49,16 +49,16 @@ struct ComputeRequest {
   std::vector<MatrixSources> sources;  ///< by matrix of the plan
   std::vector<Index> tiles;  ///< indices into plan->tiles, increasing: what is still to do
   TileContent content = content_of(true, Derivative::kNone);  ///< what of each
-  UpstreamSource* upstream = nullptr;  ///< ∂L/∂K, where the content has a gradient
+  MatrixSource* upstream = nullptr;  ///< ∂L/∂K, where the content has a gradient
 };
 
 /// Computes the tiles and delivers each to `sink`, in order. When `stop` is requested, the tiles in
 /// hand are finished and delivered and the call returns early. `on_delivered` is called after each
 /// delivery, from the delivering thread.
 /// Throws what the ports and the backend throw; Error(kUsage) when nothing is asked for, or a
-/// gradient without an upstream; Error(kOther) naming the matrix and entry when a kernel entry is
-/// not finite (float overflow); Error(kUsage) when memory_bytes is too small for a single tile,
-/// naming the least that would do.
+/// gradient without an upstream of the matrices' shape; Error(kOther) naming the matrix and entry
+/// when a kernel entry is not finite (float overflow); Error(kUsage) when memory_bytes is too small
+/// for a single tile, naming the least that would do.
 void compute_tiles(const ComputeRequest& request, const ComputeOptions& options, TileSink& sink,
                    std::stop_token stop = {},
                    const std::function<void(const Tile&)>& on_delivered = {});

@@ -85,7 +85,7 @@ class ArraySink : public TileSink {
 
 void fill_arrays(const Program& program, BlockSource& rows, BlockSource* columns,
                  const ComputeOptions& options, const ArrayTargets& targets, Derivative derivative,
-                 UpstreamSource* upstream, Index tile_size, std::stop_token stop) {
+                 MatrixSource* upstream, Index tile_size, std::stop_token stop) {
   const bool symmetric = columns == nullptr;
   const MatrixSpec matrix{.name = "K",
                           .kind = symmetric ? MatrixKind::kSymmetric : MatrixKind::kCross,
@@ -106,7 +106,7 @@ void fill_arrays(const Program& program, BlockSource& rows, BlockSource* columns
 
 ArrayResult compute_arrays(const Program& program, BlockSource& rows, BlockSource* columns,
                            const ComputeOptions& options, Derivative derivative,
-                           UpstreamSource* upstream, Index tile_size) {
+                           MatrixSource* upstream, Index tile_size) {
   const Index num_rows = rows.num_examples();
   const Index num_columns = columns != nullptr ? columns->num_examples() : num_rows;
   const auto entries = static_cast<std::size_t>(num_rows * num_columns);

@@ -31,7 +31,7 @@ struct ArrayTargets {
 /// part.
 void fill_arrays(const Program& program, BlockSource& rows, BlockSource* columns,
                  const ComputeOptions& options, const ArrayTargets& targets,
-                 Derivative derivative = Derivative::kNone, UpstreamSource* upstream = nullptr,
+                 Derivative derivative = Derivative::kNone, MatrixSource* upstream = nullptr,
                  Index tile_size = 0, std::stop_token stop = {});
 
 /// One matrix, in memory, as double. Only what was asked for is filled: a gradient comes without K,
@@ -46,6 +46,6 @@ struct ArrayResult {
 /// fill_arrays() into arrays of its own.
 ArrayResult compute_arrays(const Program& program, BlockSource& rows, BlockSource* columns,
                            const ComputeOptions& options, Derivative derivative = Derivative::kNone,
-                           UpstreamSource* upstream = nullptr, Index tile_size = 0);
+                           MatrixSource* upstream = nullptr, Index tile_size = 0);
 
 }  // namespace gramtile

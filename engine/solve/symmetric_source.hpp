@@ -4,19 +4,18 @@
 #include <span>
 
 #include "engine/core/index.hpp"
+#include "engine/core/ports.hpp"
 
 namespace gramtile {
 
-/// A symmetric matrix K [N, N] that is read part by part, as often as it is needed.
-class SymmetricSource {
+/// A symmetric matrix K [N, N] that is read part by part, as often as it is needed. Of read(), only
+/// entries on and above the diagonal are looked at; of a part that the diagonal crosses those below
+/// it may be anything. It is called from several threads at once.
+class SymmetricSource : public MatrixSource {
  public:
-  virtual ~SymmetricSource() = default;
-
   virtual Index size() const = 0;
-  /// Entries `rows` × `columns`, row-major. Only entries on and above the diagonal are looked at;
-  /// of a part that the diagonal crosses those below it may be anything. May be called from several
-  /// threads at once.
-  virtual void read(Range rows, Range columns, std::span<double> values) const = 0;
+  Index num_rows() const final { return size(); }
+  Index num_columns() const final { return size(); }
   /// Row `row` of the whole matrix, [N]. Here: what is below the diagonal is read from above it.
   virtual void read_row(Index row, std::span<double> values) const {
     const auto before = static_cast<std::size_t>(row);

@@ -53,7 +53,7 @@ void ObjectiveUpstream::read_matrix(Range rows, Range columns, std::span<double>
   }
 }
 
-void ObjectiveUpstream::read(Range rows, Range columns, std::span<double> values) {
+void ObjectiveUpstream::read(Range rows, Range columns, std::span<double> values) const {
   std::ranges::fill(values, 0.0);
   if (matrix_ != nullptr) read_matrix(rows, columns, values);
   for (Index i = rows.start; i < rows.stop; ++i) {

@@ -13,7 +13,7 @@
 namespace gramtile {
 
 /// scale·M + Σ_r u_r·v_rᵀ + diagonal·I, symmetric as a whole.
-class ObjectiveUpstream final : public UpstreamSource {
+class ObjectiveUpstream final : public MatrixSource {
  public:
   explicit ObjectiveUpstream(Index size) : size_(size) {}
 
@@ -29,7 +29,9 @@ class ObjectiveUpstream final : public UpstreamSource {
   /// Of all that was added. Reads the matrix's diagonal.
   double trace() const;
 
-  void read(Range rows, Range columns, std::span<double> values) override;
+  Index num_rows() const override { return size_; }
+  Index num_columns() const override { return size_; }
+  void read(Range rows, Range columns, std::span<double> values) const override;
 
  private:
   struct Factors {

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "engine/core/errors.hpp"
-#include "io/run/content_hash.hpp"
+#include "io/run/spec/content_hash.hpp"
 
 namespace gramtile {
 

@@ -8,9 +8,9 @@
 #include "engine/core/errors.hpp"
 #include "io/job/memory_budget.hpp"
 #include "io/job/output_names.hpp"
-#include "io/run/content_hash.hpp"
-#include "io/run/run_file.hpp"
-#include "io/run/tile_map.hpp"
+#include "io/run/spec/content_hash.hpp"
+#include "io/run/spec/tile_map.hpp"
+#include "io/run/write/run_writer.hpp"
 
 namespace gramtile {
 namespace {

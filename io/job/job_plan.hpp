@@ -9,15 +9,15 @@
 #include "engine/schedule/compute.hpp"
 #include "io/job/inputs.hpp"
 #include "io/job/job_request.hpp"
-#include "io/run/run_spec.hpp"
+#include "io/run/spec/run_spec.hpp"
 
 namespace gramtile {
 
 struct JobPlan {
   Inputs inputs;
   std::vector<std::unique_ptr<BlockSource>> sources;  ///< by set: checked when read again
-  std::unique_ptr<UpstreamSource> own_upstream;       ///< of files
-  UpstreamSource* upstream = nullptr;                 ///< of a gradient
+  std::unique_ptr<MatrixSource> own_upstream;         ///< of files
+  MatrixSource* upstream = nullptr;                   ///< of a gradient
   RunSpec spec;                                       ///< but for the hashes of pixels
   ComputeOptions options;
 

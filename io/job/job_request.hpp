@@ -17,8 +17,8 @@
 #include "engine/core/tile.hpp"
 #include "engine/network/network.hpp"
 #include "io/data/dataset.hpp"
-#include "io/run/run_file.hpp"
-#include "io/run/run_spec.hpp"
+#include "io/run/spec/run_spec.hpp"
+#include "io/run/write/run_options.hpp"
 
 namespace gramtile {
 
@@ -48,7 +48,7 @@ struct JobMatrix {
 struct JobUpstream {
   std::string matrix = {};                ///< FILE[:/DATASET], [rows, columns]
   std::vector<std::string> factors = {};  ///< U and V, each FILE[:/DATASET]: ∂L/∂K = U·Vᵀ
-  UpstreamSource* values = nullptr;       ///< of the caller; must outlive the job
+  MatrixSource* values = nullptr;         ///< of the caller; must outlive the job
   std::string description = {};           ///< what files call the caller's
 
   bool is_given() const { return values != nullptr || !matrix.empty() || !factors.empty(); }

@@ -6,7 +6,7 @@
 
 #include "engine/core/errors.hpp"
 #include "io/data/source_spec.hpp"
-#include "io/run/read_run.hpp"
+#include "io/run/read/upstream.hpp"
 
 namespace gramtile {
 namespace {
@@ -51,11 +51,16 @@ OpenUpstream open_upstream(const JobUpstream& upstream, const TilePlan& plan,
                            MemoryCharges& charges) {
   const MatrixSpec& shape = plan.matrices.front();
   if (upstream.values != nullptr) {
+    if (upstream.values->num_rows() != shape.num_rows ||
+        upstream.values->num_columns() != shape.num_columns)
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("{}: has shape [{}, {}]; expected [{}, {}]", upstream.description,
+                              upstream.values->num_rows(), upstream.values->num_columns(),
+                              shape.num_rows, shape.num_columns));
     return {.source = upstream.values,
             .owned = nullptr,
             .description = upstream.description,
-            .hash = check_and_hash(*upstream.values, shape.num_rows, shape.num_columns,
-                                   upstream.description)};
+            .hash = check_and_hash(*upstream.values, upstream.description)};
   }
   if (!upstream.matrix.empty()) return open_matrix(upstream.matrix, shape, charges);
   if (upstream.factors.size() != 2)

@@ -12,9 +12,9 @@
 namespace gramtile {
 
 struct OpenUpstream {
-  UpstreamSource* source = nullptr;
-  std::unique_ptr<UpstreamSource> owned;  ///< what `source` points to, unless it is the caller's
-  std::string description, hash;          ///< for RunSpec
+  MatrixSource* source = nullptr;
+  std::unique_ptr<MatrixSource> owned;  ///< what `source` points to, unless it is the caller's
+  std::string description, hash;        ///< for RunSpec
 };
 
 /// Opens it for the first matrix of `plan` and reads it once, so that entries that are not finite

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "io/files/input_files.hpp"
-#include "io/run/run_file.hpp"
+#include "io/run/write/run_options.hpp"
 
 namespace gramtile {
 

@@ -7,9 +7,10 @@
 #include "engine/core/errors.hpp"
 #include "io/job/memory_budget.hpp"
 #include "io/job/quantities.hpp"
-#include "io/run/journal.hpp"
-#include "io/run/read_run.hpp"
-#include "io/run/tile_map.hpp"
+#include "io/run/read/run_reader.hpp"
+#include "io/run/spec/tile_map.hpp"
+#include "io/run/write/journal.hpp"
+#include "io/run/write/run_writer.hpp"
 
 namespace gramtile {
 namespace {

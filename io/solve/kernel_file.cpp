@@ -6,8 +6,8 @@
 
 #include "engine/core/errors.hpp"
 #include "engine/solve/solve_context.hpp"
-#include "io/run/content_hash.hpp"
-#include "io/run/file.hpp"
+#include "io/files/file.hpp"
+#include "io/run/spec/content_hash.hpp"
 
 namespace gramtile {
 namespace {

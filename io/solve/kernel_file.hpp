@@ -11,7 +11,7 @@
 #include "engine/solve/kernel_facts.hpp"
 #include "engine/solve/symmetric_source.hpp"
 #include "io/files/input_files.hpp"
-#include "io/run/read_run.hpp"
+#include "io/run/read/run_reader.hpp"
 
 namespace gramtile {
 

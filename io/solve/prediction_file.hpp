@@ -9,7 +9,7 @@
 
 #include "engine/solve/regression.hpp"
 #include "io/hdf5/file_builder.hpp"
-#include "io/run/run_spec.hpp"
+#include "io/run/spec/run_spec.hpp"
 
 namespace gramtile {
 

@@ -5,9 +5,9 @@
 
 #include "engine/core/errors.hpp"
 #include "io/hdf5/hdf5.hpp"
-#include "io/run/content_hash.hpp"
-#include "io/run/output_start.hpp"
-#include "io/run/run_image.hpp"
+#include "io/run/spec/content_hash.hpp"
+#include "io/run/spec/run_image.hpp"
+#include "io/run/write/output_start.hpp"
 
 namespace gramtile {
 

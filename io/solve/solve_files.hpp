@@ -23,9 +23,9 @@
 #include <vector>
 
 #include "io/hdf5/file_builder.hpp"
-#include "io/run/output_lock.hpp"
-#include "io/run/run_file.hpp"
-#include "io/run/run_paths.hpp"
+#include "io/run/write/output_lock.hpp"
+#include "io/run/write/run_options.hpp"
+#include "io/run/write/run_paths.hpp"
 #include "io/solve/work_file.hpp"
 
 namespace gramtile {

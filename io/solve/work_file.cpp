@@ -4,7 +4,7 @@
 #include <bit>
 #include <utility>
 
-#include "io/run/content_hash.hpp"
+#include "io/run/spec/content_hash.hpp"
 
 namespace gramtile {
 namespace {

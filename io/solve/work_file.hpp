@@ -16,8 +16,8 @@
 
 #include "engine/solve/factor_store.hpp"
 #include "engine/solve/factorise.hpp"
-#include "io/run/file.hpp"
-#include "io/run/journal.hpp"
+#include "io/files/file.hpp"
+#include "io/run/write/journal.hpp"
 
 namespace gramtile {
 

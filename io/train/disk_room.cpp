@@ -6,7 +6,7 @@
 #include <atomic>
 
 #include "engine/solve/solve_context.hpp"
-#include "io/run/file.hpp"
+#include "io/files/file.hpp"
 #include "io/solve/work_file.hpp"
 
 namespace gramtile {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "engine/train/matrix_room.hpp"
-#include "io/run/file_system.hpp"
+#include "io/files/file_system.hpp"
 
 namespace gramtile {
 

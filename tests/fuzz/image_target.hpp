@@ -15,7 +15,7 @@
 #include "io/data/byte_source.hpp"
 #include "io/data/dataset.hpp"
 #include "io/data/image_reader.hpp"
-#include "io/run/content_hash.hpp"
+#include "io/run/spec/content_hash.hpp"
 
 namespace gramtile::fuzz {
 

@@ -7,7 +7,7 @@
 #include <mutex>
 
 #include "engine/core/index.hpp"
-#include "io/run/file_system.hpp"
+#include "io/files/file_system.hpp"
 
 namespace gramtile::test {
 

@@ -1,7 +1,7 @@
 // A file system that passes every call on to the real one: tests override the one that differs.
 #pragma once
 
-#include "io/run/file_system.hpp"
+#include "io/files/file_system.hpp"
 
 namespace gramtile::test {
 

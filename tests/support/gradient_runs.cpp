@@ -14,7 +14,7 @@ namespace gramtile::test {
 namespace {
 
 ArrayResult derive(const Program& program, const MatrixImages& images, Derivative derivative,
-                   UpstreamSource* upstream, const LaneRun& run) {
+                   MatrixSource* upstream, const LaneRun& run) {
   ArraySource rows = ArraySource::view(images.rows.shape, images.rows.pixels);
   std::optional<ArraySource> columns;
   if (!images.symmetric) {

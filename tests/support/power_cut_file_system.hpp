@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "engine/core/index.hpp"
-#include "io/run/file_system.hpp"
+#include "io/files/file_system.hpp"
 
 namespace gramtile::test {
 

@@ -11,6 +11,8 @@
 #include <numeric>
 #include <stdexcept>
 
+#include "io/run/write/run_writer.hpp"
+
 namespace gramtile::test {
 namespace {
 

@@ -10,7 +10,7 @@
 
 #include "engine/core/errors.hpp"
 #include "io/hdf5/hdf5.hpp"
-#include "io/run/run_file.hpp"
+#include "io/run/write/run_writer.hpp"
 
 namespace gramtile::test {
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "io/data/dataset.hpp"
-#include "io/run/content_hash.hpp"
+#include "io/run/spec/content_hash.hpp"
 #include "tests/support/data_files.hpp"
 
 namespace gramtile {

@@ -9,7 +9,7 @@
 
 #include "engine/core/errors.hpp"
 #include "io/data/dataset.hpp"
-#include "io/run/content_hash.hpp"
+#include "io/run/spec/content_hash.hpp"
 #include "tests/support/data_files.hpp"
 
 namespace gramtile {

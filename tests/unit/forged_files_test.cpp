@@ -11,7 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "io/run/read_run.hpp"
+#include "io/run/read/run_reader.hpp"
+#include "io/run/write/merge_shards.hpp"
 #include "tests/support/run_fixture.hpp"
 
 namespace gramtile::test {

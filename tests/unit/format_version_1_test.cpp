@@ -12,8 +12,8 @@
 #include "apps/common/verify.hpp"
 #include "engine/core/errors.hpp"
 #include "io/hdf5/hdf5.hpp"
-#include "io/run/read_run.hpp"
-#include "io/run/run_file.hpp"
+#include "io/run/read/run_reader.hpp"
+#include "io/run/write/merge_shards.hpp"
 #include "tests/support/run_fixture.hpp"
 
 using namespace gramtile;

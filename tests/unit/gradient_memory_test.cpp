@@ -42,13 +42,19 @@ class Images : public BlockSource {
   Index num_examples_;
 };
 
-class Upstream : public UpstreamSource {
+class Upstream : public MatrixSource {
  public:
-  void read(Range rows, Range columns, std::span<double> values) override {
+  explicit Upstream(Index size) : size_(size) {}
+  Index num_rows() const override { return size_; }
+  Index num_columns() const override { return size_; }
+  void read(Range rows, Range columns, std::span<double> values) const override {
     for (std::size_t i = 0; i < values.size(); ++i) {
       values[i] = static_cast<double>(rows.start - columns.start + 1) + static_cast<double>(i % 7);
     }
   }
+
+ private:
+  Index size_;
 };
 
 /// Most that was in use at any delivery, beyond what was there before.
@@ -70,7 +76,7 @@ Measured measure(Index num_images, Derivative derivative, std::size_t memory_byt
     {"type": "conv2d", "kernel_size": 12, "padding": 0}]})",
                                            kShape);
   Images images(num_images);
-  Upstream upstream;
+  Upstream upstream(num_images);
   const TilePlan plan = plan_tiles({{"Kxx", MatrixKind::kSymmetric, num_images, num_images}}, 64);
   ComputeRequest request{.program = &program,
                          .plan = &plan,

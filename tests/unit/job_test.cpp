@@ -17,6 +17,8 @@
 #include "engine/core/errors.hpp"
 #include "engine/reference/reference.hpp"
 #include "io/network/network_json.hpp"
+#include "io/run/read/run_reader.hpp"
+#include "io/run/write/merge_shards.hpp"
 #include "tests/support/data_files.hpp"
 #include "tests/support/lane_runs.hpp"
 #include "tests/support/reference_backend.hpp"
@@ -62,7 +64,7 @@ struct Fixture {
     return request;
   }
   /// ∂L/∂θ through Kxx.
-  JobRequest gradient_request(const std::string& out, UpstreamSource* upstream) {
+  JobRequest gradient_request(const std::string& out, MatrixSource* upstream) {
     JobRequest request = this->request(out);
     request.sets.pop_back();
     request.matrices = {{"Kxx", MatrixKind::kSymmetric, "train"}};

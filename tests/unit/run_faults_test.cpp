@@ -10,6 +10,7 @@
 #include <random>
 
 #include "engine/core/errors.hpp"
+#include "io/run/write/run_writer.hpp"
 #include "tests/support/faulty_file_system.hpp"
 #include "tests/support/power_cut_file_system.hpp"
 #include "tests/support/run_fixture.hpp"

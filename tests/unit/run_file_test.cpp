@@ -1,6 +1,4 @@
 // RunWriter and RunReader on an undisturbed disk: what is in the file.
-#include "io/run/run_file.hpp"
-
 #include <doctest/doctest.h>
 
 #include <chrono>
@@ -12,7 +10,9 @@
 
 #include "engine/core/errors.hpp"
 #include "io/hdf5/hdf5.hpp"
-#include "io/run/read_run.hpp"
+#include "io/run/read/run_reader.hpp"
+#include "io/run/spec/run_image.hpp"
+#include "io/run/write/run_writer.hpp"
 #include "tests/support/run_fixture.hpp"
 
 using namespace gramtile;

@@ -6,7 +6,8 @@
 #include <cerrno>
 #include <filesystem>
 
-#include "io/run/lock_owner.hpp"
+#include "io/run/write/lock_owner.hpp"
+#include "io/run/write/run_writer.hpp"
 #include "tests/support/forwarding_file_system.hpp"
 #include "tests/support/run_fixture.hpp"
 

@@ -7,9 +7,10 @@
 
 #include "engine/core/errors.hpp"
 #include "io/hdf5/hdf5.hpp"
-#include "io/run/read_run.hpp"
-#include "io/run/run_file.hpp"
-#include "io/run/run_image.hpp"
+#include "io/run/read/run_reader.hpp"
+#include "io/run/spec/run_image.hpp"
+#include "io/run/write/merge_shards.hpp"
+#include "io/run/write/run_writer.hpp"
 #include "tests/support/faulty_file_system.hpp"
 #include "tests/support/run_fixture.hpp"
 

@@ -10,7 +10,8 @@
 #include <functional>
 #include <map>
 
-#include "io/run/run_start.hpp"
+#include "io/run/write/run_start.hpp"
+#include "io/run/write/run_writer.hpp"
 #include "tests/support/run_fixture.hpp"
 
 using namespace gramtile;

@@ -1,11 +1,13 @@
 // ∂L/∂K from disk: a dataset, and factors.
+#include "io/run/read/upstream.hpp"
+
 #include <doctest/doctest.h>
 
 #include <limits>
 
 #include "engine/core/errors.hpp"
 #include "io/hdf5/file_builder.hpp"
-#include "io/run/read_run.hpp"
+#include "io/run/read/run_reader.hpp"
 #include "tests/support/data_files.hpp"
 #include "tests/support/run_fixture.hpp"
 
