@@ -122,9 +122,9 @@ void add_training_options(CLI::App& app, TrainArguments& arguments) {
       ->type_name("TYPE");
 }
 
-// The passes and the solver take turns with large buffers of other sizes. By default glibc keeps what one of
-// them gave back, up to 32 MiB a piece, in a heap that the next finds in pieces too small: 2,000 images
-// took 178 MiB in place of 96.
+// The passes and the solver take turns with large buffers of other sizes. By default glibc keeps
+// what one of them gave back, up to 32 MiB a piece, in a heap that the next finds in pieces too
+// small: 2,000 images took 178 MiB in place of 96.
 void give_memory_back() { mallopt(M_MMAP_THRESHOLD, 1 << 20); }
 
 int run(int argc, char** argv) {

@@ -165,7 +165,7 @@ class SampleCheck {
   // with the scale: it takes a run of the recursion for every parameter.
   double jacobian_difference(const Entry& entry) {
     const Images images = images_of(entry);
-    const reference::KernelGradient expected =
+    const reference::PairGradient expected =
         images.on_diagonal ? reference::kernel_diagonal_gradient(inputs_.program, images.x)
                            : reference::kernel_gradient(inputs_.program, images.x, images.y);
     const auto area = static_cast<std::size_t>(entry.tile.rows.size() * entry.tile.columns.size());

@@ -1,7 +1,7 @@
 // Where the adjoint that a step makes goes on the way back. Included once per target.
 #pragma once
 
-#include "engine/lanes/next_sums-inl.hpp"
+#include "engine/lanes/next_rows-inl.hpp"
 #include "engine/lanes/transpose-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -36,13 +36,13 @@ struct AdjointTarget {
   D d;
   AdjointMap<D> adjoint;
   AdjointWay way;
-  const NextSums<D>* next;  // or nullptr
+  const NextRows<D>* next;  // or nullptr
   T* origin;                // its Origin of the part at hand
   bool stays;               // kRowsAndMap: it goes to its map, too
   mutable V sum;            // Σ of what does not go to the map alone
 
   // Where pixels of column x from row y on go in the buffer of `next`.
-  HWY_INLINE T* RowsAt(Index y, Index x) const { return NextSums<D>::At(origin, y, x); }
+  HWY_INLINE T* RowsAt(Index y, Index x) const { return NextRows<D>::At(origin, y, x); }
   // Pixels first, first + 1, … of a column, as many as its `rows`. to: RowsAt of the first.
   template <int N>
   HWY_INLINE void Put(Index first, Index rows, T* to, const V (&values)[N]) const {
@@ -93,11 +93,11 @@ HWY_INLINE bool SumsForNext(const ReverseStep* next) { return next != nullptr &&
 
 // The sums of the step after `step`, if it takes any.
 template <class D>
-HWY_INLINE NextSums<D> NextSumsOf(D d, const ReverseSteps& program, const ReverseStep& step,
+HWY_INLINE NextRows<D> NextRowsOf(D d, const ReverseSteps& program, const ReverseStep& step,
                                   const ReverseStep* next, hn::TFromD<D>* scratch) {
   const Index row = program.forward.row_vectors;
   const Index group = kGroupRows * row * static_cast<Index>(hn::Lanes(d));
-  const NextSums<D> sums{d, TransposedJobOf(d, SumsForNext(next) ? *next : step, row, scratch),
+  const NextRows<D> sums{d, TransposedJobOf(d, SumsForNext(next) ? *next : step, row, scratch),
                          scratch + group};
   if (SumsForNext(next)) sums.Start();
   return sums;
@@ -106,7 +106,7 @@ HWY_INLINE NextSums<D> NextSumsOf(D d, const ReverseSteps& program, const Revers
 template <class D>
 HWY_INLINE AdjointTarget<D> TargetOf(D d, const ReverseStep& step, const ReverseStep* next,
                                      Index stride, hn::TFromD<D>* adjoints,
-                                     const NextSums<D>& sums) {
+                                     const NextRows<D>& sums) {
   AdjointTarget<D> target{
       .d = d,
       .adjoint = {.map = step.source_adjoint == kNoSlot ? nullptr

@@ -60,7 +60,7 @@ HWY_INLINE AdjointRows<D> OutputAdjoint(D d, const ReverseStep& step, Index stri
 
 // The raw derivatives of one step by one pack, per lane.
 template <class D>
-struct RawSums {
+struct StepDerivatives {
   hn::Vec<D> weight, bias, addend;
 };
 
@@ -82,16 +82,16 @@ class ReversePairStep {
       : d_(d), program_(program), b_(buffers) {}
 
   // The last step, from the step in front of it on: ReluTurn.
-  HWY_INLINE RawSums<D> Turn(const ReverseStep& step, const ReverseStep& next, V seeds,
-                             V& bias) const {
+  HWY_INLINE StepDerivatives<D> Turn(const ReverseStep& step, const ReverseStep& next, V seeds,
+                                     V& bias) const {
     step.forward.source == RowSource::kReluNonneg ? Turn<true>(step, next, seeds, bias)
                                                   : Turn<false>(step, next, seeds, bias);
     return {hn::Zero(d_), seeds, hn::Zero(d_)};
   }
 
   // The first relu: ReluEnd. Leaves the raw derivatives of `next` in `last`.
-  HWY_INLINE RawSums<D> End(const ReverseStep& step, const ReverseStep& next, V bias,
-                            RawSums<D>& last) const {
+  HWY_INLINE StepDerivatives<D> End(const ReverseStep& step, const ReverseStep& next, V bias,
+                                    StepDerivatives<D>& last) const {
     const Index stride = program_.forward.slot_stride * static_cast<Index>(hn::Lanes(d_));
     const AdjointRows<D> rows =
         OutputAdjoint(d_, step, stride, b_.adjoints, static_cast<const T*>(nullptr));
@@ -100,7 +100,8 @@ class ReversePairStep {
     return {hn::Zero(d_), step.sums_ready ? bias : rows.sum, hn::Zero(d_)};
   }
 
-  HWY_INLINE RawSums<D> Run(const ReverseStep& step, const ReverseStep* next, V& bias) const {
+  HWY_INLINE StepDerivatives<D> Run(const ReverseStep& step, const ReverseStep* next,
+                                    V& bias) const {
     const Index n = static_cast<Index>(hn::Lanes(d_));
     const LaneSteps& forward = program_.forward;
     const LaneStep& f = step.forward;
@@ -156,7 +157,7 @@ class ReversePairStep {
   template <bool kNonneg, bool kHaversines>
   HWY_INLINE V Relu(const ReverseStep& step, const ReverseStep* next, const AdjointRows<D>& rows,
                     V& bias) const {
-    const NextSums<D> sums = NextSumsOf(d_, program_, step, next, b_.pack.scratch);
+    const NextRows<D> sums = NextRowsOf(d_, program_, step, next, b_.pack.scratch);
     const auto consumer = AdjointOf<kNonneg, kHaversines>(step, next, sums);
     Transposed(d_, step, program_.forward.row_vectors, b_.pack.scratch, rows,
                ConsumerOf(d_, consumer));
@@ -166,7 +167,7 @@ class ReversePairStep {
   template <bool kNonneg, bool kHaversines>
   HWY_INLINE ReluAdjoint<kNonneg, kBends, kHaversines, D> AdjointOf(const ReverseStep& step,
                                                                     const ReverseStep* next,
-                                                                    const NextSums<D>& sums) const {
+                                                                    const NextRows<D>& sums) const {
     const Index stride = program_.forward.slot_stride * static_cast<Index>(hn::Lanes(d_));
     return {.d = d_,
             .operands = ReluSource(d_, program_.forward, step.forward, b_.pack),
@@ -182,9 +183,9 @@ class ReversePairStep {
   }
 
   template <bool kNonneg>
-  HWY_NOINLINE RawSums<D> End(const ReverseStep& step, const ReverseStep& next,
-                              const AdjointRows<D>& rows) const {
-    const NextSums<D> none = NextSumsOf(d_, program_, step, nullptr, b_.pack.scratch);
+  HWY_NOINLINE StepDerivatives<D> End(const ReverseStep& step, const ReverseStep& next,
+                                      const AdjointRows<D>& rows) const {
+    const NextRows<D> none = NextRowsOf(d_, program_, step, nullptr, b_.pack.scratch);
     auto adjoint = AdjointOf<kNonneg, true>(step, nullptr, none);
     adjoint.target.way = AdjointWay::kSum;
     const ReluEnd<kNonneg, D> consumer{
@@ -202,7 +203,7 @@ class ReversePairStep {
 
   template <bool kNonneg>
   HWY_NOINLINE void Turn(const ReverseStep& step, const ReverseStep& next, V seeds, V& bias) const {
-    const NextSums<D> sums = NextSumsOf(d_, program_, step, &next, b_.pack.scratch);
+    const NextRows<D> sums = NextRowsOf(d_, program_, step, &next, b_.pack.scratch);
     const LaneStep& writer = next.forward;
     const ReluTurn<kNonneg, D> consumer{d_, AffineOf(writer),
                                         AdjointOf<kNonneg, true>(step, &next, sums), seeds};
@@ -221,7 +222,7 @@ void RunGradient(D d, const ReverseSteps& program, const GradientOperands<hn::TF
   PoisonAdjoints(d, program, o.adjoints);
   ZeroRow(d, program.forward, o.pack.scratch);
   hn::Store(hn::Load(d, o.seeds), d, o.adjoints + program.seed_adjoint * stride);
-  const auto add = [&](Index i, const RawSums<D>& sums) HWY_ATTR {
+  const auto add = [&](Index i, const StepDerivatives<D>& sums) HWY_ATTR {
     double* raw = o.raw + i * kNumRaw;
     raw[kRawWeight] += LaneSum(d, sums.weight);
     raw[kRawBias] += LaneSum(d, sums.bias);
@@ -241,7 +242,7 @@ void RunGradient(D d, const ReverseSteps& program, const GradientOperands<hn::TF
     if (turn) {
       add(i, reverse.Turn(step, *next, hn::Load(d, o.seeds), bias));
     } else if (step.ends && keeps_sums(program.forward.mode)) {
-      RawSums<D> last;
+      StepDerivatives<D> last;
       add(i, reverse.End(step, *next, bias, last));
       add(++i, last);
     } else {

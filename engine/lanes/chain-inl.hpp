@@ -178,7 +178,7 @@ HWY_INLINE void ReverseChainStep(D d, const ReverseSteps& program, const Reverse
     }
   }
   const AdjointRows<D> rows = OutputAdjoint(d, step, stride, buffers.adjoints, nullptr);
-  const NextSums<D> sums = NextSumsOf(d, program, step, next, buffers.scratch);
+  const NextRows<D> sums = NextRowsOf(d, program, step, next, buffers.scratch);
   const ChainAdjoint<kWeightSum, D, Variance> consumer{
       .d = d,
       .variance = variance,
@@ -200,7 +200,7 @@ HWY_INLINE void ReverseChainStep(D d, const ReverseSteps& program, const Reverse
 // Whose chain it is: where the variances of one side stand, as Variances of ReverseChainStep.
 //
 // A pair's row image (kRow) or its column images. Their own derivatives by weights behind
-// haversines follow from those of the step before (weight_sums.hpp).
+// haversines follow from those of the step before (complete_weights.hpp).
 template <bool kRow, class D>
 struct PairSide {
   using T = hn::TFromD<D>;
@@ -289,7 +289,7 @@ void ReverseSideStep(D d, const ReverseSteps& program, const ReverseStep& step,
   run(std::true_type(), side.RootsOf(f), side.BendOf(f));
 }
 
-// ∂weight of steps behind haversines, of every lane: weight_sums.hpp.
+// ∂weight of steps behind haversines, of every lane: complete_weights.hpp.
 template <class D>
 HWY_INLINE void CompleteWeightSums(D d, const ReverseSteps& program, hn::TFromD<D>* raw) {
   using T = hn::TFromD<D>;
@@ -330,7 +330,7 @@ void RunJacobian(D d, const ReverseSteps& program, const JacobianOperands<hn::TF
     T* const raw = o.raw + i * kNumRaw * n;
     for (T* scratch : scratches) PoisonScratch(d, program.forward, scratch, SumsFoundBy(step));
     PoisonMaps(d, program.forward, o.bend, 1);
-    const RawSums<D> sums = pair.Run(step, next, bias);
+    const StepDerivatives<D> sums = pair.Run(step, next, bias);
     hn::Store(sums.weight, d, raw + kRawWeight * n);
     hn::Store(sums.bias, d, raw + kRawBias * n);
     hn::Store(sums.addend, d, raw + kRawAddend * n);

@@ -12,7 +12,7 @@
 //   … → relu → weight, bias, addend (→ slot) → row buffers ─→ sums along x
 #pragma once
 
-#include "engine/lanes/next_sums-inl.hpp"
+#include "engine/lanes/next_rows-inl.hpp"
 #include "engine/lanes/point_step-inl.hpp"
 #include "engine/lanes/poison-inl.hpp"
 #include "engine/lanes/step-inl.hpp"
@@ -24,10 +24,10 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // What goes to the slot of a step's output: the output, unless the slot is nullptr; its relu's
 // haversine with the output's sign; or the sums that the output is made of.
-enum class Tape { kOutput, kHaversines, kSums };
+enum class TapeForm { kOutput, kHaversines, kSums };
 
 // The output of a step, and twice its relu.
-template <bool kNonneg, Tape kTape, class D>
+template <bool kNonneg, TapeForm kTape, class D>
 struct ReluOfOutput {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
@@ -49,10 +49,10 @@ struct ReluOfOutput {
     for (int k = 0; k < G; ++k) {
       values[k] = affine(d, sums[k], (first + (k < rows ? k : 0)) * lanes);
     }
-    if (kTape != Tape::kHaversines && output != nullptr) {
+    if (kTape != TapeForm::kHaversines && output != nullptr) {
       HWY_UNROLL(4)
       for (int k = 0; k < G; ++k) {
-        const V value = kTape == Tape::kSums ? sums[k] : values[k];
+        const V value = kTape == TapeForm::kSums ? sums[k] : values[k];
         if (k < rows) hn::Store(value, d, output + (first + k) * lanes);
       }
     }
@@ -66,14 +66,14 @@ struct ReluOfOutput {
             hn::Mul(hn::Set(d, relu.row_half_inverse[i]), hn::Load(d, relu.column_inverse + at));
         sx[k] = hn::Set(d, relu.row_root[i]);
         sy[k] = hn::Load(d, relu.column_root + at);
-        if constexpr (kTape == Tape::kOutput) {
+        if constexpr (kTape == TapeForm::kOutput) {
           relu.PrefetchPack(at + kPixelsAhead * lanes);
         } else {
           __builtin_prefetch(output + at + kPixelsAhead * lanes, 1);
         }
       }
-      TwiceRelu<kNonneg, kTape == Tape::kHaversines>(d, xy, sx, sy, half_inverse, u, f);
-      if constexpr (kTape == Tape::kHaversines) {
+      TwiceRelu<kNonneg, kTape == TapeForm::kHaversines>(d, xy, sx, sy, half_inverse, u, f);
+      if constexpr (kTape == TapeForm::kHaversines) {
         GRAMTILE_EACH(k) {
           const V value = kNonneg ? u[k] : hn::CopySignToAbs(u[k], xy[k]);
           if (q + k < rows) hn::Store(value, d, output + (first + q + k) * lanes);
@@ -89,14 +89,14 @@ struct ReluOfOutput {
 };
 
 // Twice the relu to the next step's sums.
-template <bool kNonneg, Tape kTape, class D>
+template <bool kNonneg, TapeForm kTape, class D>
 struct ReluIntoNext {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
   static constexpr bool kUnitOnly = true, kFused = true;
   D d;
   ReluOfOutput<kNonneg, kTape, D> relu;
-  NextSums<D> next;
+  NextRows<D> next;
   T* origin;  // next.Origin of the part at hand
 
   template <int G>
@@ -115,8 +115,10 @@ struct ReluIntoNext {
     next.Rows(y, rows);
   }
   // Without a tape a group leaves room in L1.
-  HWY_INLINE Index Split() const requires(kTape != Tape::kOutput) { return next.Split(); }
-  HWY_INLINE void StartPart(Index x) requires(kTape != Tape::kOutput) { origin = next.Origin(x); }
+  HWY_INLINE Index Split() const requires(kTape != TapeForm::kOutput) { return next.Split(); }
+  HWY_INLINE void StartPart(Index x) requires(kTape != TapeForm::kOutput) {
+    origin = next.Origin(x);
+  }
   HWY_INLINE void FirstPart(Index y) const { next.FirstPart(y); }
   HWY_INLINE void LastPart(Index y) const {
     relu.PrefetchRows(y, kGroupRows);
@@ -133,10 +135,10 @@ struct ReluIntoMap {
   using V = hn::Vec<D>;
   static constexpr bool kUnitOnly = true, kFused = true;
   D d;
-  ReluOfOutput<kNonneg, Tape::kOutput, D> relu;
+  ReluOfOutput<kNonneg, TapeForm::kOutput, D> relu;
   Affine<D> affine;
   T* output;
-  const NextSums<D>* next;  // or nullptr
+  const NextRows<D>* next;  // or nullptr
   T* origin;                // its Origin of the part at hand
 
   template <int G>
@@ -144,7 +146,7 @@ struct ReluIntoMap {
     constexpr int N = HWY_MIN(G, kTogether<T>);
     const Index lanes = static_cast<Index>(hn::Lanes(d));
     const Index first = FirstPixel<G>(relu.shape, y, x);
-    T* const to = NextSums<D>::At(origin, y, x);
+    T* const to = NextRows<D>::At(origin, y, x);
     relu.Column(y, x, rows, sums, [&](int q, const V(&f)[N]) HWY_ATTR {
       V values[N];
       GRAMTILE_EACH(k) {
@@ -217,16 +219,16 @@ class ForwardPass {
   template <bool kNonneg>
   HWY_INLINE void IntoNext(const LaneStep& step, const LaneStep& next) const {
     if (!keeps_haversines(program_.mode) || !step.haversine_suffices) {
-      IntoNext<kNonneg, Tape::kOutput>(step, next);
+      IntoNext<kNonneg, TapeForm::kOutput>(step, next);
     } else if (keeps_sums(program_.mode) && step.source == RowSource::kImages) {
-      IntoNext<kNonneg, Tape::kSums>(step, next);
+      IntoNext<kNonneg, TapeForm::kSums>(step, next);
     } else {
-      IntoNext<kNonneg, Tape::kHaversines>(step, next);
+      IntoNext<kNonneg, TapeForm::kHaversines>(step, next);
     }
   }
-  template <bool kNonneg, Tape kTape>
+  template <bool kNonneg, TapeForm kTape>
   HWY_NOINLINE void IntoNext(const LaneStep& step, const LaneStep& next) const {
-    const NextSums<D> sums = SumsOf(next);
+    const NextRows<D> sums = SumsOf(next);
     sums.Start();
     const ReluIntoNext<kNonneg, kTape, D> consumer{d_, OutputRelu<kNonneg, kTape>(step, next), sums,
                                                    sums.Origin(0)};
@@ -235,10 +237,10 @@ class ForwardPass {
   template <bool kNonneg>
   HWY_NOINLINE void IntoMap(const LaneStep& step, const LaneStep& next,
                             const LaneStep* after) const {
-    const NextSums<D> sums = SumsOf(after != nullptr ? *after : step);
+    const NextRows<D> sums = SumsOf(after != nullptr ? *after : step);
     if (after != nullptr) sums.Start();
     const ReluIntoMap<kNonneg, D> consumer{d_,
-                                           OutputRelu<kNonneg, Tape::kOutput>(step, next),
+                                           OutputRelu<kNonneg, TapeForm::kOutput>(step, next),
                                            AffineOf(next),
                                            OutputOf(next),
                                            after != nullptr ? &sums : nullptr,
@@ -260,11 +262,11 @@ class ForwardPass {
     return {Map(step.addend_slot), static_cast<T>(step.weight), static_cast<T>(step.bias),
             static_cast<T>(step.addend_weight)};
   }
-  HWY_INLINE NextSums<D> SumsOf(const LaneStep& step) const {
+  HWY_INLINE NextRows<D> SumsOf(const LaneStep& step) const {
     const Index group = kGroupRows * program_.row_vectors * static_cast<Index>(hn::Lanes(d_));
     return {d_, WindowJobOf(d_, step, program_.row_vectors, pack_.scratch), pack_.scratch + group};
   }
-  template <bool kNonneg, Tape kTape>
+  template <bool kNonneg, TapeForm kTape>
   HWY_INLINE ReluOfOutput<kNonneg, kTape, D> OutputRelu(const LaneStep& step,
                                                         const LaneStep& next) const {
     return {d_, AffineOf(step), OutputOf(step), step.output, ReluSource(d_, program_, next, pack_)};

@@ -3,18 +3,19 @@
 namespace gramtile {
 namespace {
 
-bool sums_along_x(const LaneStep& step) {
+bool has_unit_window(const LaneStep& step) {
   return !step.pointwise() && !sums_whole_map(step) && is_unit_window(step.geometry);
 }
 
 /// What the step's sums along x need. Nothing where it has no window, or sums the whole map itself.
-SumsPlace sums_of(const LaneStep& step) {
+ScratchPlace sums_of(const LaneStep& step) {
   if (step.pointwise()) return {};
-  SumsPlace place;
+  ScratchPlace place;
   if (sums_whole_map(step)) {
-    if (step.sums_ready) place = SumsRoom::of_total();
+    if (step.sums_ready) place = ScratchRoom::of_total();
   } else {
-    place = sums_along_x(step) ? SumsRoom::of(step.input, step.output) : SumsRoom::of_ring(step);
+    place = has_unit_window(step) ? ScratchRoom::of(step.input, step.output)
+                                  : ScratchRoom::of_ring(step);
   }
   place.offset = step.sums_offset;
   return place;
@@ -42,19 +43,19 @@ class Fuser {
 
  private:
   void include_all_sums() {
-    SumsRoom& room = program_.sums_room;
+    ScratchRoom& room = program_.scratch_room;
     for (const LaneStep& step : program_.steps) {
       room.include(sums_of(step));
       if (!keep_values_ || step.pointwise() || sums_whole_map(step)) continue;
-      room.include(SumsRoom::of(step.output, step.input));  // a transposed unit window
-      room.include(SumsRoom::of_transposed(step));
+      room.include(ScratchRoom::of(step.output, step.input));  // a transposed unit window
+      room.include(ScratchRoom::of_transposed(step));
     }
     program_.sums_vectors = room.size();
   }
 
   /// `step` is nothing but the relu of what the sums along y of `writer` give.
   static bool applies_relu_of(const LaneStep& writer, const LaneStep& step) {
-    if (!step.pointwise() || !reads_relu(step) || !sums_along_x(writer)) return false;
+    if (!step.pointwise() || !reads_relu(step) || !has_unit_window(writer)) return false;
     if (!continues(writer, step)) return false;
     // Its output must not overwrite what the writer has yet to read.
     return writer.sums_ready || writer.source == RowSource::kImages ||
@@ -64,14 +65,14 @@ class Fuser {
   /// `step` sums windows of the relu of what `writer` puts out, or of a relu without a window,
   /// which is at hand then, too.
   static bool feeds_sums_of(const LaneStep& writer, const LaneStep& step) {
-    if (!continues(writer, step) || !(sums_along_x(step) || sums_whole_map(step))) return false;
+    if (!continues(writer, step) || !(has_unit_window(step) || sums_whole_map(step))) return false;
     return writer.applied_before ? step.source == RowSource::kMap
-                                 : reads_relu(step) && sums_along_x(writer);
+                                 : reads_relu(step) && has_unit_window(writer);
   }
 
   void place_sums(std::size_t i) {
     LaneStep& step = program_.steps[i];
-    const SumsRoom& room = program_.sums_room;
+    const ScratchRoom& room = program_.scratch_room;
     if (!step.sums_ready) {
       step.sums_offset = room.place(sums_of(step));
       return;

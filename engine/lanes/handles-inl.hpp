@@ -17,7 +17,7 @@
 //   consumer.Rows(first row, rows)              after all columns of these rows
 //   consumer.StartPart(x), .FirstPart(row), .LastPart(row), .Split()
 //                                               of consumers that take the columns of a whole group
-//                                               in two parts (next_sums-inl.hpp)
+//                                               in two parts (next_rows-inl.hpp)
 //   consumer.KeepTotals(original)               a loop works on a copy of the consumer, so that its
 //                                               members stay in registers: gives totals back
 //   Consumer::kUnitOnly                         its sums are always those of unit windows

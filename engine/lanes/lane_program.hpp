@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "engine/lanes/lane_step.hpp"
-#include "engine/lanes/sums_room.hpp"
+#include "engine/lanes/scratch_room.hpp"
 #include "engine/network/program.hpp"
 
 namespace gramtile {
@@ -63,7 +63,7 @@ struct LaneProgram {
   Index output_slot = 0;
   ValueId output_value = 0;
   Index row_vectors = 0;      ///< extent of a row buffer [vectors]
-  SumsRoom sums_room;         ///< gives all sums along x their places
+  ScratchRoom scratch_room;   ///< gives all sums along x their places
   Index sums_vectors = 0;     ///< extent of all sums along x [vectors]
   Index scratch_vectors = 0;  ///< of all scratch: row buffers, then sums along x [vectors]
   std::vector<ActivationMap> activation_maps;  ///< by ActivationOp::number

@@ -85,7 +85,7 @@ struct LaneStep {
   /// `applied_before`.
   bool stores_output = true;
   /// A tape: the output is no sum of maps, and nobody reads it but the next step's relu, whose
-  /// gradient can do with its haversine (relu-inl.hpp, weight_sums.hpp).
+  /// gradient can do with its haversine (relu-inl.hpp, complete_weights.hpp).
   bool haversine_suffices = false;
   Index sums_offset = 0;  ///< where the sums along x stand among the sums of all steps [vectors]
 

@@ -2,7 +2,7 @@
 //
 // The checker runs a program on memory that holds, in place of numbers, what each vector is: which
 // step made it and which pixel of which map, or which sum along x of which row, it is. It goes
-// through the loops in the order of the kernels (window-inl.hpp, next_sums-inl.hpp,
+// through the loops in the order of the kernels (window-inl.hpp, next_rows-inl.hpp,
 // transpose-inl.hpp), group of rows by group of rows, and asks of every read whether what it needs
 // stands there and of every access whether it stays inside its buffer. Nothing of how places are
 // chosen is used, and of the values that steps read and make only the program's own account

@@ -3,7 +3,7 @@
 namespace gramtile::layout {
 namespace {
 
-constexpr Index kSplitWidth = 24;  // NextSums
+constexpr Index kSplitWidth = 24;  // NextRows
 
 /// Tags of a row of sums: rows one after the other.
 Tag sums_tag(const Window& window, Index row, Index column) {

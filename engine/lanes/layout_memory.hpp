@@ -96,7 +96,7 @@ class Scratch {
   Memory sums_;
 };
 
-/// The sums along x that a consumer makes for the next step (NextSums).
+/// The sums along x that a consumer makes for the next step (NextRows).
 class Next {
  public:
   /// `may_split`: groups can come in two parts.

@@ -29,7 +29,8 @@ struct SafeWeight {
 //
 // Σ source · T = Σ (xy·slope + bend/π) · T, from the products with the weight, which are needed
 // anyway. What is left, Σ xy · adjoint, does without xy where the tape holds haversines
-// (weight_sums.hpp), and so does all of it with kMap; with kSums the caller has Σ bend and adds it.
+// (complete_weights.hpp), and so does all of it with kMap; with kSums the caller has Σ bend and
+// adds it.
 template <bool kNonneg, Bends kBends, bool kHaversines, class D>
 struct ReluAdjoint {
   using T = hn::TFromD<D>;

@@ -117,28 +117,28 @@ class Reverser {
 
   /// Lets steps sum the adjoint that they make along x for the step that runs next.
   void fuse_steps() {
-    const SumsRoom& room = forward_.sums_room;
+    const ScratchRoom& room = forward_.scratch_room;
     for (std::size_t i = 0; i < result_.steps.size(); ++i) {
       ReverseStep& step = result_.steps[i];
-      if (!sums_along_x(step)) continue;
-      const SumsPlace place = SumsRoom::of(step.forward.output, step.forward.input);
+      if (!transposes_to_unit_window(step)) continue;
+      const ScratchPlace place = ScratchRoom::of(step.forward.output, step.forward.input);
       step.sums_offset = room.place(place);
       if (i == 0 || !continues(result_.steps[i - 1], step)) continue;
       step.sums_ready = true;
       const ReverseStep& previous = result_.steps[i - 1];
-      if (sums_along_x(previous)) {
-        SumsPlace read = SumsRoom::of(previous.forward.output, previous.forward.input);
+      if (transposes_to_unit_window(previous)) {
+        ScratchPlace read = ScratchRoom::of(previous.forward.output, previous.forward.input);
         read.offset = previous.sums_offset;
         step.sums_offset = room.place_behind(place, read, previous.transposed);
       } else if (i == 1) {  // a turn reads those of this step, forwards
-        SumsPlace read = SumsRoom::of(step.forward.input, step.forward.output);
+        ScratchPlace read = ScratchRoom::of(step.forward.input, step.forward.output);
         read.offset = step.forward.sums_offset;
         step.sums_offset = room.place_behind(place, read, step.forward.geometry);
       }
     }
   }
 
-  static bool sums_along_x(const ReverseStep& step) {
+  static bool transposes_to_unit_window(const ReverseStep& step) {
     return step.is_window && is_unit_window(step.transposed) &&
            !is_whole_window(step.transposed, step.forward.output, step.forward.input);
   }
@@ -146,7 +146,8 @@ class Reverser {
   /// `next` does nothing with the adjoint that `step` completes but sum it.
   static bool continues(const ReverseStep& step, const ReverseStep& next) {
     const LaneStep& f = step.forward;
-    return reads_relu(f) && (f.pointwise() || sums_whole_map(f) || sums_along_x(step)) &&
+    return reads_relu(f) &&
+           (f.pointwise() || sums_whole_map(f) || transposes_to_unit_window(step)) &&
            step.source_adjoint == next.output_adjoint && next.addend_adjoint == kNoSlot;
   }
 

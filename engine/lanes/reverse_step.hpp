@@ -16,7 +16,7 @@
 namespace gramtile {
 
 /// Raw derivatives of a step, in this order. A gradient leaves a part of ∂weight out, and of steps
-/// behind haversines all of it, for its caller to make of the rest (weight_sums.hpp).
+/// behind haversines all of it, for its caller to make of the rest (complete_weights.hpp).
 enum RawDerivative { kRawWeight, kRawBias, kRawAddend, kNumRaw };
 
 struct ReverseStep {

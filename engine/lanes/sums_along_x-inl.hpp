@@ -31,7 +31,8 @@ HWY_INLINE void ZeroFill(D d, hn::TFromD<D>* to, Index num_vectors) {
 // other. As many as five registers a row allow.
 constexpr int kRowsTogether = HWY_TARGET <= HWY_AVX3 ? 4 : 1;
 
-// As SumAlongX below for K = 7 and width a multiple of 4, four at a time, 9 additions for 4 sums:
+// As SumGroupAlongX below for K = 7 and width a multiple of 4, four at a time, 9 additions for 4
+// sums:
 //   core = (a3+a4) + (a5+a6),  to[0] = a0 + (a1+a2) + core,  to[1] = (a1+a2) + core + a7,
 //   to[2] = a2 + core + (a7+a8),  to[3] = core + (a7+a8) + a9
 template <int R, class D>
@@ -69,8 +70,8 @@ HWY_INLINE void SumSevenAlongX(D d, const hn::TFromD<D>* HWY_RESTRICT rows,
 // `stride` elements apart.
 //   core = a1 + … + a(K−1) in pairs,  to[0] = a0 + core,  to[1] = core + aK
 template <int K, int R, class D>
-HWY_NOINLINE void SumAlongX(D d, const hn::TFromD<D>* HWY_RESTRICT rows,
-                            hn::TFromD<D>* HWY_RESTRICT to, Index stride, Index width) {
+HWY_NOINLINE void SumGroupAlongX(D d, const hn::TFromD<D>* HWY_RESTRICT rows,
+                                 hn::TFromD<D>* HWY_RESTRICT to, Index stride, Index width) {
   if constexpr (K == 7) return SumSevenAlongX<R>(d, rows, to, stride, width);
   using V = hn::Vec<D>;
   constexpr int kNumPairs = (K - 1) / 2;
@@ -125,14 +126,14 @@ struct RowsAlongX {
 
 // Sums along x of the rows of a source, for unit windows.
 template <class D>
-struct SumsAlongX : RowsAlongX<D> {
+struct RowSums : RowsAlongX<D> {
   using T = hn::TFromD<D>;
   using RowsAlongX<D>::stride, RowsAlongX<D>::circular, RowsAlongX<D>::Row;
   D d;
   WindowAxis axis;
   Index width, input_width;
 
-  HWY_INLINE SumsAlongX(D d_, const WindowJob<T>& job)
+  HWY_INLINE RowSums(D d_, const WindowJob<T>& job)
       : RowsAlongX<D>{job.sums,
                       job.zeros,
                       sums_stride(job.output) * static_cast<Index>(hn::Lanes(d_)),
@@ -185,10 +186,10 @@ struct SumsAlongX : RowsAlongX<D> {
     const Index n = static_cast<Index>(hn::Lanes(d));
     Index k = 0;
     for (; k + kRowsTogether <= count; k += kRowsTogether) {
-      SumAlongX<K, kRowsTogether>(d, rows + k * n, Row(y + k) + from * n, stride, to - from);
+      SumGroupAlongX<K, kRowsTogether>(d, rows + k * n, Row(y + k) + from * n, stride, to - from);
     }
     for (; k < count; ++k) {
-      SumAlongX<K, 1>(d, rows + k * n, Row(y + k) + from * n, stride, to - from);
+      SumGroupAlongX<K, 1>(d, rows + k * n, Row(y + k) + from * n, stride, to - from);
     }
   }
   // Columns of a group.

@@ -102,7 +102,7 @@ template <int K, class D>
 HWY_NOINLINE void UnitWindows(D d, const WindowJob<hn::TFromD<D>>& job,
                               const SourceHandle<D>& source, const ConsumerHandle<D>& consumer) {
   const Index n = static_cast<Index>(hn::Lanes(d));
-  const SumsAlongX<D> sums(d, job);
+  const RowSums<D> sums(d, job);
   Index produced = job.sums_ready ? job.input.height : 0;
   if (!job.sums_ready) sums.ZeroEnds(job.rows);
   for (Index y = 0; y < job.output.height; y += kGroupRows) {

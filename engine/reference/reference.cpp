@@ -10,8 +10,8 @@ double output_of(const Program& program, const Tape& tape, OutputMap output) {
   return (tape[static_cast<std::size_t>(program.output)].*output)[0];
 }
 
-KernelGradient entry_gradient(const Program& program, std::span<const double> x,
-                              std::span<const double> y, OutputMap output) {
+PairGradient entry_gradient(const Program& program, std::span<const double> x,
+                            std::span<const double> y, OutputMap output) {
   const Tape tape = run_forward(program, x, y);
   return {.kernel = output_of(program, tape, output),
           .gradient = run_backward(program, tape, output)};
@@ -27,12 +27,12 @@ double kernel_diagonal(const Program& program, std::span<const double> x) {
   return output_of(program, run_forward(program, x, x), &PairMaps::xx);
 }
 
-KernelGradient kernel_gradient(const Program& program, std::span<const double> x,
-                               std::span<const double> y) {
+PairGradient kernel_gradient(const Program& program, std::span<const double> x,
+                             std::span<const double> y) {
   return entry_gradient(program, x, y, &PairMaps::xy);
 }
 
-KernelGradient kernel_diagonal_gradient(const Program& program, std::span<const double> x) {
+PairGradient kernel_diagonal_gradient(const Program& program, std::span<const double> x) {
   return entry_gradient(program, x, x, &PairMaps::xx);
 }
 

@@ -16,14 +16,14 @@ double kernel(const Program& program, std::span<const double> x, std::span<const
 double kernel_diagonal(const Program& program, std::span<const double> x);
 
 /// A kernel entry and its derivative by every parameter.
-struct KernelGradient {
+struct PairGradient {
   double kernel = 0;
   std::vector<double> gradient;  ///< [P], in the order of program.parameters
 };
 
 /// Reverse mode over one pair.
-KernelGradient kernel_gradient(const Program& program, std::span<const double> x,
-                               std::span<const double> y);
-KernelGradient kernel_diagonal_gradient(const Program& program, std::span<const double> x);
+PairGradient kernel_gradient(const Program& program, std::span<const double> x,
+                             std::span<const double> y);
+PairGradient kernel_diagonal_gradient(const Program& program, std::span<const double> x);
 
 }  // namespace gramtile::reference

@@ -44,9 +44,9 @@ std::string description(const Json& value) {
   return shortened(value.dump(-1, ' ', false, Json::error_handler_t::replace), kMaxQuotedBytes);
 }
 
-// Goes through the text before it is parsed: how deep it is, and which keys each open object has had.
-// (The parser's own callbacks would do, but behind every object it looks at all that stand beside it:
-// 1 s for 40,000 layers.) What is no JSON ends the walk; the parser says so better.
+// Goes through the text before it is parsed: how deep it is, and which keys each open object has
+// had. (The parser's own callbacks would do, but behind every object it looks at all that stand
+// beside it: 1 s for 40,000 layers.) What is no JSON ends the walk; the parser says so better.
 class Watcher : public nlohmann::json_sax<Json> {
  public:
   explicit Watcher(int max_depth) : max_depth_(static_cast<std::size_t>(max_depth)) {}

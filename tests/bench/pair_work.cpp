@@ -149,7 +149,7 @@ class TileWork : public Workload {
   PreparedBlock<T> rows_, columns_;
   WorkspacePool<LaneWorkspace<T>> workspaces_;
   WorkspacePool<DerivativeWorkspace<T>> derivative_workspaces_;
-  WorkspacePool<BendSums<T>> bend_sums_;
+  WorkspacePool<PairBends<T>> bend_sums_;
   AlignedBuffer<T> kernel_, jacobian_;
   std::vector<double> upstream_, mirrored_, gradient_;
 };

@@ -16,15 +16,15 @@
 namespace gramtile {
 namespace {
 
-using reference::KernelGradient;
+using reference::PairGradient;
 using test::GoldenCase;
 
 constexpr double kKernelBound = kPromisedFloat64.kernel;
 constexpr double kDerivativeBound = kPromisedFloat64.jacobian;
 
 // [rows · columns] entries; of a symmetric case the lower triangle is the mirror image.
-std::vector<KernelGradient> reference_entries(const GoldenCase& golden, const Program& program) {
-  std::vector<KernelGradient> entries;
+std::vector<PairGradient> reference_entries(const GoldenCase& golden, const Program& program) {
+  std::vector<PairGradient> entries;
   for (Index i = 0; i < golden.num_rows; ++i) {
     for (Index j = 0; j < golden.num_columns; ++j) {
       if (golden.symmetric() && i == j) {
@@ -50,7 +50,7 @@ double largest(std::span<const double> values) {
 void check_case(const GoldenCase& golden) {
   CAPTURE(golden.name);
   const Program program = golden.program();
-  const std::vector<KernelGradient> entries = reference_entries(golden, program);
+  const std::vector<PairGradient> entries = reference_entries(golden, program);
   double kernel_error = 0;
   for (std::size_t n = 0; n < entries.size(); ++n) {
     kernel_error = worst_of(kernel_error, std::abs(entries[n].kernel / golden.k[n] - 1));

@@ -167,7 +167,7 @@ TEST_SUITE("reference") {
     Random random(7);
     const std::vector<double> x = test::random_image(random, program.input);
     const std::vector<double> y = test::random_image(random, program.input);
-    const auto check = [&](const reference::KernelGradient& entry) {
+    const auto check = [&](const reference::PairGradient& entry) {
       const auto term = [&](const std::string& name) {
         const std::size_t p = static_cast<std::size_t>(index_of(program, name));
         return program.parameters[p].value * entry.gradient[p];

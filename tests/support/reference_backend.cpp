@@ -36,7 +36,7 @@ class ReferenceBackend final : public Backend {
   void compute(const TileJob& job) override {
     const Index num_rows = job.rows->examples.size();
     const Index num_columns = job.columns == nullptr ? 1 : job.columns->examples.size();
-    std::vector<reference::KernelGradient> entries(as_size(num_rows * num_columns));
+    std::vector<reference::PairGradient> entries(as_size(num_rows * num_columns));
     executor_.for_each(num_rows, [&](Index row) {
       for (Index column = 0; column < num_columns; ++column)
         entries[as_size(row * num_columns + column)] = entry(job, row, column);
@@ -55,7 +55,7 @@ class ReferenceBackend final : public Backend {
 
  private:
   /// A pair of one image with itself is the variance where the matrix is symmetric, or a diagonal.
-  reference::KernelGradient entry(const TileJob& job, Index row, Index column) const {
+  reference::PairGradient entry(const TileJob& job, Index row, Index column) const {
     const auto& rows = static_cast<const ReferenceBlock&>(*job.rows);
     if (job.columns == nullptr || (job.triangle && row == column))
       return reference::kernel_diagonal_gradient(program_, rows.image(row));
@@ -84,7 +84,7 @@ class ReferenceBackend final : public Backend {
     return value;
   }
 
-  static void add(const TileJob& job, double factor, const reference::KernelGradient& entry) {
+  static void add(const TileJob& job, double factor, const reference::PairGradient& entry) {
     for (std::size_t p = 0; p < job.vector.size(); ++p) job.vector[p] += factor * entry.gradient[p];
   }
 
@@ -101,7 +101,7 @@ class ReferenceKind final : public BackendKind {
     const auto values = as_size(request.tile_size * request.program->input.num_values());
     const auto pairs = as_size(request.tile_size * request.tile_size);
     const std::size_t entry =
-        sizeof(reference::KernelGradient) + request.program->parameters.size() * sizeof(double);
+        sizeof(reference::PairGradient) + request.program->parameters.size() * sizeof(double);
     return {.block_bytes = values * sizeof(double), .tile_bytes = pairs * entry, .thread_bytes = 0};
   }
 

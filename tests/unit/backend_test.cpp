@@ -44,7 +44,7 @@ struct Case {
   Index num_parameters() const { return static_cast<Index>(program.parameters.size()); }
 
   /// The reference's entry (i, j) of K(x, x).
-  reference::KernelGradient symmetric(Index i, Index j) const {
+  reference::PairGradient symmetric(Index i, Index j) const {
     return i == j ? reference::kernel_diagonal_gradient(program, x[i])
                   : reference::kernel_gradient(program, x[std::min(i, j)], x[std::max(i, j)]);
   }

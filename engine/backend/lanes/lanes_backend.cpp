@@ -94,7 +94,7 @@ class LanesBackend final : public Backend {
   WorkspacePool<LaneWorkspace<double>> variances_;
   WorkspacePool<LaneWorkspace<T>> workspaces_;
   WorkspacePool<DerivativeWorkspace<T>> derivatives_;
-  WorkspacePool<BendSums<T>> bend_sums_;
+  WorkspacePool<PairBends<T>> bend_sums_;
 };
 
 template <class T>

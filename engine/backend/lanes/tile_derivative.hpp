@@ -43,14 +43,14 @@ struct TileUpstream {
 /// other instead of asking the system for fresh pages. A sum has at most as many terms as a tile
 /// has rows, so T is exact enough.
 template <class T>
-struct BendSums {
+struct PairBends {
   AlignedBuffer<T> rows;     ///< [group of columns, row, num_map_pixels]
   AlignedBuffer<T> columns;  ///< [pack of columns, num_map_pixels, lane]
 };
 
 /// Room for tiles of up to `tile_size`.
 template <class T>
-BendSums<T> allocate_bend_sums(const LaneProgram& program, Index tile_size);
+PairBends<T> allocate_bend_sums(const LaneProgram& program, Index tile_size);
 
 /// Its size [bytes].
 template <class T>
@@ -61,7 +61,7 @@ template <class T>
 void compute_tile_gradient(const TileOperands<T>& tile, const ReverseProgram& program,
                            const TileUpstream& upstream, Executor& executor,
                            WorkspacePool<DerivativeWorkspace<T>>& workspaces,
-                           WorkspacePool<BendSums<T>>& bend_sums, std::span<T> kernel,
+                           WorkspacePool<PairBends<T>>& bend_sums, std::span<T> kernel,
                            std::span<double> gradient);
 
 /// Writes ∂K/∂θ to `jacobian`, [P, rows, columns], and, unless it is empty, K to `kernel`.

@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "engine/backend/lanes/tile_derivative.hpp"
+#include "engine/lanes/complete_weights.hpp"
 #include "engine/lanes/derivatives.hpp"
 #include "engine/lanes/lane_ranges.hpp"
-#include "engine/lanes/weight_sums.hpp"
 #include "engine/simd/kernels.hpp"
 
 namespace gramtile {
@@ -25,7 +25,7 @@ class TileGradient {
  public:
   TileGradient(const TileOperands<T>& tile, const ReverseProgram& program,
                const TileUpstream& upstream, Executor& executor,
-               WorkspacePool<DerivativeWorkspace<T>>& workspaces, BendSums<T>& sums,
+               WorkspacePool<DerivativeWorkspace<T>>& workspaces, PairBends<T>& sums,
                std::span<T> kernel)
       : tile_(tile),
         program_(program),
@@ -49,7 +49,7 @@ class TileGradient {
     std::vector<double> raw(as_size(program_.num_raw()), 0.0), bends(as_size(num_steps()), 0.0);
     add_rows(raw, raw_, num_groups(num_columns_));
     add_rows(bends, bends_, num_groups(num_columns_));
-    complete_weight_sums<T>(program_, bends, raw);
+    complete_weights<T>(program_, bends, raw);
     add_chains(raw, true);
     if (!tile_.triangle) add_chains(raw, false);
     std::vector<double> derivatives(gradient.size(), 0.0);
@@ -245,7 +245,7 @@ class TileGradient {
   TileUpstream upstream_;
   Executor& executor_;
   WorkspacePool<DerivativeWorkspace<T>>& workspaces_;
-  BendSums<T>& sums_;
+  PairBends<T>& sums_;
   std::span<T> kernel_;
   Index lanes_ = simd::kernels<T>().lanes;
   Index maps_, num_rows_, num_columns_;
@@ -259,7 +259,7 @@ class TileGradient {
 
 namespace {
 
-/// Extents of BendSums.
+/// Extents of PairBends.
 struct SumsExtents {
   Index rows, columns;
 };
@@ -273,7 +273,7 @@ SumsExtents extents_of(const LaneProgram& program, Index tile_size) {
 }  // namespace
 
 template <class T>
-BendSums<T> allocate_bend_sums(const LaneProgram& program, Index tile_size) {
+PairBends<T> allocate_bend_sums(const LaneProgram& program, Index tile_size) {
   const SumsExtents e = extents_of<T>(program, tile_size);
   return {.rows = AlignedBuffer<T>(as_size(e.rows)),
           .columns = AlignedBuffer<T>(as_size(e.columns))};
@@ -287,14 +287,14 @@ std::size_t bend_sums_bytes(const LaneProgram& program, Index tile_size) {
 
 template std::size_t bend_sums_bytes<float>(const LaneProgram&, Index);
 template std::size_t bend_sums_bytes<double>(const LaneProgram&, Index);
-template BendSums<float> allocate_bend_sums(const LaneProgram&, Index);
-template BendSums<double> allocate_bend_sums(const LaneProgram&, Index);
+template PairBends<float> allocate_bend_sums(const LaneProgram&, Index);
+template PairBends<double> allocate_bend_sums(const LaneProgram&, Index);
 
 template <class T>
 void compute_tile_gradient(const TileOperands<T>& tile, const ReverseProgram& program,
                            const TileUpstream& upstream, Executor& executor,
                            WorkspacePool<DerivativeWorkspace<T>>& workspaces,
-                           WorkspacePool<BendSums<T>>& bend_sums, std::span<T> kernel,
+                           WorkspacePool<PairBends<T>>& bend_sums, std::span<T> kernel,
                            std::span<double> gradient) {
   auto sums = bend_sums.borrow();
   TileGradient<T>(tile, program, upstream, executor, workspaces, *sums, kernel).add_to(gradient);
@@ -304,12 +304,12 @@ void compute_tile_gradient(const TileOperands<T>& tile, const ReverseProgram& pr
 template void compute_tile_gradient(const TileOperands<float>&, const ReverseProgram&,
                                     const TileUpstream&, Executor&,
                                     WorkspacePool<DerivativeWorkspace<float>>&,
-                                    WorkspacePool<BendSums<float>>&, std::span<float>,
+                                    WorkspacePool<PairBends<float>>&, std::span<float>,
                                     std::span<double>);
 template void compute_tile_gradient(const TileOperands<double>&, const ReverseProgram&,
                                     const TileUpstream&, Executor&,
                                     WorkspacePool<DerivativeWorkspace<double>>&,
-                                    WorkspacePool<BendSums<double>>&, std::span<double>,
+                                    WorkspacePool<PairBends<double>>&, std::span<double>,
                                     std::span<double>);
 
 }  // namespace gramtile

@@ -23,17 +23,17 @@ Strip strip_at(Index number, Index num_packs, Index num_rows) {
 template <class T>
 void compute_strip(const TileOperands<T>& tile, const Strip& strip, LaneWorkspace<T>& workspace,
                    std::span<T> kernel) {
-  const simd::Kernels<T>& kernels = simd::kernels<T>();
+  const simd::Kernels<T>& routines = simd::kernels<T>();
   const LaneSteps program = tile.program.view();
-  const Index first = strip.pack * kernels.lanes;
-  const Index count = std::min(kernels.lanes, tile.columns.examples.size() - first);
+  const Index first = strip.pack * routines.lanes;
+  const Index count = std::min(routines.lanes, tile.columns.examples.size() - first);
   const T* pack = tile.columns.view.packs + strip.pack * tile.columns.view.pack_stride;
   const T* result =
-      workspace.slots.data() + program.output_slot * program.slot_stride * kernels.lanes;
+      workspace.slots.data() + program.output_slot * program.slot_stride * routines.lanes;
   for (Index row = strip.rows.start; row < strip.rows.stop; ++row) {
     if (tile.triangle && first + count <= row + 1) break;  // nothing above the diagonal any more
-    kernels.forward(program, {tile.rows.view.rows + row * tile.rows.view.row_stride, pack,
-                              workspace.slots.data(), workspace.scratch.data()});
+    routines.forward(program, {tile.rows.view.rows + row * tile.rows.view.row_stride, pack,
+                               workspace.slots.data(), workspace.scratch.data()});
     store_entries(tile, result, row, first, count, kernel);
   }
 }

@@ -6,12 +6,12 @@
 // clang-format off
 #include "hwy/highway.h"
 
-#include "tests/support/parts/next_sums-inl.hpp"
+#include "tests/support/parts/next_rows-inl.hpp"
 #include "tests/support/parts/relu_ends-inl.hpp"
 // clang-format on
 
 #define GRAMTILE_DEFINE_PARTS_OF(T)                                                           \
-  bool sum_next_rows(const test::NextSumsJob& job, const test::NextSumsBuffers<T>& buffers) { \
+  bool sum_next_rows(const test::NextRowsJob& job, const test::NextRowsBuffers<T>& buffers) { \
     return SumNextRows(job, buffers);                                                         \
   }                                                                                           \
   void run_relu_turn(const test::ReluEndsJob<T>& job, const test::ReluEndsResult<T>& to) {    \

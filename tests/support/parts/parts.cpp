@@ -2,11 +2,11 @@
 
 #include "engine/simd/instruction_set.hpp"
 #include "engine/simd/targets.hpp"
-#include "tests/support/parts/next_sums.hpp"
+#include "tests/support/parts/next_rows.hpp"
 #include "tests/support/parts/relu_ends.hpp"
 
 #define GRAMTILE_DECLARE_PARTS_OF(T)                                               \
-  bool sum_next_rows(const test::NextSumsJob&, const test::NextSumsBuffers<T>&);   \
+  bool sum_next_rows(const test::NextRowsJob&, const test::NextRowsBuffers<T>&);   \
   void run_relu_turn(const test::ReluEndsJob<T>&, const test::ReluEndsResult<T>&); \
   void run_relu_end(const test::ReluEndsJob<T>&, const test::ReluEndsResult<T>&);
 #define GRAMTILE_DECLARE_PARTS(instruction_set) \
@@ -63,7 +63,7 @@ GRAMTILE_DECLARE_PARTS(N_SCALAR)
 namespace gramtile::test {
 
 template <class T>
-bool sum_next_rows(const NextSumsJob& job, const NextSumsBuffers<T>& buffers) {
+bool sum_next_rows(const NextRowsJob& job, const NextRowsBuffers<T>& buffers) {
   GRAMTILE_CALL_PART(sum_next_rows(job, buffers));
 }
 
@@ -77,8 +77,8 @@ void run_relu_end(const ReluEndsJob<T>& job, const ReluEndsResult<T>& to) {
   GRAMTILE_CALL_PART(run_relu_end(job, to));
 }
 
-template bool sum_next_rows(const NextSumsJob&, const NextSumsBuffers<float>&);
-template bool sum_next_rows(const NextSumsJob&, const NextSumsBuffers<double>&);
+template bool sum_next_rows(const NextRowsJob&, const NextRowsBuffers<float>&);
+template bool sum_next_rows(const NextRowsJob&, const NextRowsBuffers<double>&);
 template void run_relu_turn(const ReluEndsJob<float>&, const ReluEndsResult<float>&);
 template void run_relu_turn(const ReluEndsJob<double>&, const ReluEndsResult<double>&);
 template void run_relu_end(const ReluEndsJob<float>&, const ReluEndsResult<float>&);

@@ -1,27 +1,29 @@
-#include "engine/lanes/sums_room.hpp"
+#include "engine/lanes/scratch_room.hpp"
 
 #include <algorithm>
 
 namespace gramtile {
 
-SumsPlace SumsRoom::of(const MapShape& input, const MapShape& output) {
+ScratchPlace ScratchRoom::of(const MapShape& input, const MapShape& output) {
   return {.rows = input.height, .stride = sums_stride(output)};
 }
 
-SumsPlace SumsRoom::of_ring(const LaneStep& step) {
+ScratchPlace ScratchRoom::of_ring(const LaneStep& step) {
   const Index height = step.input.height;
   const Index rows = std::min(step.geometry.y.reach() + 1, height);
   return {.rows = step.geometry.circular ? height : rows, .stride = step.output.width};
 }
 
-SumsPlace SumsRoom::of_transposed(const LaneStep& step) {
+ScratchPlace ScratchRoom::of_transposed(const LaneStep& step) {
   return {.rows = step.output.height, .stride = step.input.width};
 }
 
-void SumsRoom::include(const SumsPlace& place) { largest_ = std::max(largest_, place.extent()); }
+void ScratchRoom::include(const ScratchPlace& place) {
+  largest_ = std::max(largest_, place.extent());
+}
 
-Index SumsRoom::place_behind(const SumsPlace& place, const SumsPlace& previous,
-                             const WindowGeometry& geometry) const {
+Index ScratchRoom::place_behind(const ScratchPlace& place, const ScratchPlace& previous,
+                                const WindowGeometry& geometry) const {
   if (geometry.circular) return place_apart(place, previous);
   const Index rows_behind = geometry.y.pad_low + (place.stride == previous.stride ? 0 : kGroupRows);
   const Index behind = previous.offset - rows_behind * previous.stride;
@@ -30,7 +32,7 @@ Index SumsRoom::place_behind(const SumsPlace& place, const SumsPlace& previous,
   return place_apart(place, previous);
 }
 
-Index SumsRoom::place_apart(const SumsPlace& place, const SumsPlace& previous) const {
+Index ScratchRoom::place_apart(const ScratchPlace& place, const ScratchPlace& previous) const {
   const Index top = size() - place.extent();
   return previous.end() <= top ? top : 0;  // of three thirds, `previous` leaves one end free
 }

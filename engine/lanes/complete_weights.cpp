@@ -1,4 +1,4 @@
-#include "engine/lanes/weight_sums.hpp"
+#include "engine/lanes/complete_weights.hpp"
 
 #include <numbers>
 
@@ -13,8 +13,8 @@ double rounded(double value) {
 }  // namespace
 
 template <class T>
-void complete_weight_sums(const ReverseProgram& program, std::span<const double> bends,
-                          std::span<double> raw) {
+void complete_weights(const ReverseProgram& program, std::span<const double> bends,
+                      std::span<double> raw) {
   for (std::size_t i = program.steps.size(); i-- > 0;) {  // first forward step first
     const ReverseStep& step = program.steps[i];
     if (!reads_relu(step.forward) || !(step.forward.weight > kSmallestDivisor)) continue;
@@ -29,9 +29,9 @@ void complete_weight_sums(const ReverseProgram& program, std::span<const double>
   }
 }
 
-template void complete_weight_sums<float>(const ReverseProgram&, std::span<const double>,
-                                          std::span<double>);
-template void complete_weight_sums<double>(const ReverseProgram&, std::span<const double>,
-                                           std::span<double>);
+template void complete_weights<float>(const ReverseProgram&, std::span<const double>,
+                                      std::span<double>);
+template void complete_weights<double>(const ReverseProgram&, std::span<const double>,
+                                       std::span<double>);
 
 }  // namespace gramtile

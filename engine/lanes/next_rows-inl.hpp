@@ -18,11 +18,11 @@ namespace hn = hwy::HWY_NAMESPACE;
 //   columns of the buffer   zeros | first part                   | …
 //                           zeros | kept | last part | zeros
 template <class D>
-class NextSums {
+class NextRows {
  public:
   using T = hn::TFromD<D>;
 
-  NextSums(D d_, const WindowJob<T>& job, T* rows)
+  NextRows(D d_, const WindowJob<T>& job, T* rows)
       : d(d_),
         sums_(d_, job),
         rows_(rows),
@@ -83,8 +83,8 @@ class NextSums {
   HWY_INLINE Index Kept() const { return sums_.axis.kernel_size - 1; }
 
   D d;
-  SumsAlongX<D> sums_;  // of a window over the whole map, its total in the first place
-  T* rows_;             // buffers of a group of rows, column by column
+  RowSums<D> sums_;  // of a window over the whole map, its total in the first place
+  T* rows_;          // buffers of a group of rows, column by column
   bool is_whole_;
   Index summed_first_ = 0;  // sums made of the first part; a multiple of 4
 };

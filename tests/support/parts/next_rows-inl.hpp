@@ -1,11 +1,11 @@
-// NextSums by itself. Compiled once per instruction set (parts-inl.hpp).
+// NextRows by itself. Compiled once per instruction set (parts-inl.hpp).
 #pragma once
 
 // clang-format off
 #include "hwy/highway.h"
 
-#include "engine/lanes/next_sums-inl.hpp"
-#include "tests/support/parts/next_sums.hpp"
+#include "engine/lanes/next_rows-inl.hpp"
+#include "tests/support/parts/next_rows.hpp"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -13,28 +13,28 @@ namespace gramtile {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Columns from, …, to − 1 of the group at row y, to where NextSums takes the part that starts at
+// Columns from, …, to − 1 of the group at row y, to where NextRows takes the part that starts at
 // `from`.
 template <class D>
-void HandOverColumns(D d, const NextSums<D>& next, const MapShape& map, Index y, Index from,
+void HandOverColumns(D d, const NextRows<D>& next, const MapShape& map, Index y, Index from,
                      Index to, const hn::TFromD<D>* source) {
   const Index n = static_cast<Index>(hn::Lanes(d));
   auto* const origin = next.Origin(from);
   for (Index row = y; row < y + kGroupRows && row < map.height; ++row) {
     for (Index x = from; x < to; ++x) {
       hn::Store(hn::Load(d, source + (row * map.width + x) * n), d,
-                NextSums<D>::At(origin, row, x));
+                NextRows<D>::At(origin, row, x));
     }
   }
 }
 
 template <class T>
-bool SumNextRows(const test::NextSumsJob& job, const test::NextSumsBuffers<T>& buffers) {
+bool SumNextRows(const test::NextRowsJob& job, const test::NextRowsBuffers<T>& buffers) {
   using D = hn::ScalableTag<T>;
   const D d;
   const WindowJob<T> window{job.input, job.output,   job.geometry, buffers.rows,
                             nullptr,   buffers.sums, true};
-  const NextSums<D> next(d, window, buffers.rows);
+  const NextRows<D> next(d, window, buffers.rows);
   const Index split = next.Split(), width = job.input.width;
   next.Start();
   for (Index y = 0; y < job.input.height; y += kGroupRows) {

@@ -28,7 +28,7 @@ namespace gramtile {
 /// Completes ∂weight in `raw` [step, kNumRaw]. `bends` [step]: Σ adjoint · r √(1−c²) of steps that
 /// read a relu. T: the type that the kernels computed in; they round weights and biases to it.
 template <class T>
-void complete_weight_sums(const ReverseProgram& program, std::span<const double> bends,
-                          std::span<double> raw);
+void complete_weights(const ReverseProgram& program, std::span<const double> bends,
+                      std::span<double> raw);
 
 }  // namespace gramtile

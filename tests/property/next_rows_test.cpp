@@ -1,7 +1,7 @@
 // The sums that a step makes for the next one, by themselves: every size, window and padding,
 // against sums that say plainly what they are. Pixels are whole numbers and sums stay small, so
 // every order of additions gives the same, exactly.
-#include "tests/support/parts/next_sums.hpp"
+#include "tests/support/parts/next_rows.hpp"
 
 #include <doctest/doctest.h>
 
@@ -20,9 +20,9 @@ namespace {
 std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
 
 template <class T>
-class NextSumsCheck {
+class NextRowsCheck {
  public:
-  explicit NextSumsCheck(const NextSumsJob& job)
+  explicit NextRowsCheck(const NextRowsJob& job)
       : job_(job),
         source_(as_size(job.input.num_pixels() * kLanes)),
         rows_(as_size(kGroupRows * row_vectors() * kLanes)),
@@ -80,7 +80,7 @@ class NextSumsCheck {
   }
 
   const Index kLanes = simd::kernels<T>().lanes;
-  NextSumsJob job_;
+  NextRowsJob job_;
   AlignedBuffer<T> source_, rows_, sums_;
 };
 
@@ -95,7 +95,7 @@ void check_windows(Index width, Index height, Index kernel, Index& num_checked, 
     for (Index high = 0; high <= kernel; ++high) {
       // Along y another window, which is no matter here.
       const WindowGeometry g{.y = {2, 1, 1, 0, 1}, .x = {kernel, 1, 1, low, high}};
-      const NextSumsJob job{{height, width}, {height, output_size(width, g.x)}, g};
+      const NextRowsJob job{{height, width}, {height, output_size(width, g.x)}, g};
       if (job.output.width < 1 || job.output.height < 1) continue;
       CAPTURE(width);
       CAPTURE(height);
@@ -103,11 +103,11 @@ void check_windows(Index width, Index height, Index kernel, Index& num_checked, 
       CAPTURE(low);
       CAPTURE(high);
       ++num_checked;
-      num_split += NextSumsCheck<T>(job).run();
+      num_split += NextRowsCheck<T>(job).run();
       if (low + high != kernel - 1) continue;
-      NextSumsJob circular = job;
+      NextRowsJob circular = job;
       circular.geometry.circular = true;
-      CHECK_FALSE(NextSumsCheck<T>(circular).run());
+      CHECK_FALSE(NextRowsCheck<T>(circular).run());
     }
   }
 }
@@ -125,7 +125,7 @@ TEST_CASE_TEMPLATE("sums for the next step are those of its windows, in one part
   for (Index size = 1; size <= 32; ++size) {
     CAPTURE(size);
     const Index other = size % 7 + 1;
-    NextSumsCheck<T>({{size, other}, {1, 1}, {.y = {size}, .x = {other}}}).run();
+    NextRowsCheck<T>({{size, other}, {1, 1}, {.y = {size}, .x = {other}}}).run();
   }
   MESSAGE(num_checked << " windows, " << num_split << " of them in two parts");
 }
