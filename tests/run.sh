@@ -20,14 +20,11 @@ step "Debian packages"
 apps/install_packages.sh --tests
 mkdir -p "$logs"
 
-launcher=""
-if command -v ccache >/dev/null; then launcher="-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"; fi
-
 # build PRESET TARGET…: quiet unless it fails.
 build() {
   preset=$1
   shift
-  { cmake --preset "$preset" -DGRAMTILE_TESTS=ON $launcher &&
+  { cmake --preset "$preset" -DGRAMTILE_TESTS=ON &&
     cmake --build --preset "$preset" -j "$jobs" --target "$@"; } >"$logs/$preset-build.log" 2>&1 ||
     { tail -60 "$logs/$preset-build.log"; return 1; }
 }

@@ -11,11 +11,9 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 if ! [ -f /usr/include/benchmark/benchmark.h ]; then apps/install_packages.sh --bench; fi
-launcher=""
-if command -v ccache >/dev/null; then launcher="-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"; fi
 log=build/bench/run-build.log
 mkdir -p build/bench
-{ cmake --preset bench $launcher &&
+{ cmake --preset bench &&
   cmake --build --preset bench -j "${GRAMTILE_JOBS:-$(nproc)}" \
     --target gramtile_bench gramtile_solve_bench kernel-build kernel-grad kernel-predict; } >"$log" 2>&1 ||
   { tail -40 "$log"; exit 1; }
