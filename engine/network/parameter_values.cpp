@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <utility>
 
 namespace gramtile {
 namespace {
@@ -36,26 +38,16 @@ concept HasVariances = requires(Kind& kind) {
   kind.var_bias;
 };
 
+using LayerKind = decltype(Layer::kind);
+
 /// Walks the layers as lower() does, and gives each number its value.
 class Rewrite {
  public:
   explicit Rewrite(std::span<const double> values) : values_(values) {}
 
-  Layers layers(const Layers& given) {
-    Layers result;
-    for (const Layer& layer : given) {
-      result.push_back({std::visit(
-          [&](auto kind) -> decltype(Layer::kind) { return rewritten(std::move(kind)); },
-          layer.kind)});
-    }
-    return result;
-  }
-
-  double next() { return values_[as_size(used_++)]; }
-
- private:
   template <class Kind>
-  decltype(Layer::kind) rewritten(Kind kind) {
+  LayerKind operator()(const Kind& given) {
+    Kind kind = given;
     if constexpr (HasVariances<Kind>) {
       if (!kind.var_weight.parameter) kind.var_weight.value = next();
       // A literal 0 is no bias, and no parameter.
@@ -63,19 +55,19 @@ class Rewrite {
     }
     return kind;
   }
-  decltype(Layer::kind) rewritten(Sequential sequential) {
+  LayerKind operator()(const Sequential& sequential) {
     return Sequential{layers(sequential.layers)};
   }
-  decltype(Layer::kind) rewritten(Sum sum) { return Sum{branches(sum.branches)}; }
-  decltype(Layer::kind) rewritten(Mixture mixture) {
+  LayerKind operator()(const Sum& sum) { return Sum{branches(sum.branches)}; }
+  LayerKind operator()(const Mixture& given) {
+    Mixture mixture = given;
     for (double& logit : mixture.logits) logit = next();
     mixture.branches = branches(mixture.branches);
     return mixture;
   }
-  decltype(Layer::kind) rewritten(Repeat repeat) {
+  LayerKind operator()(const Repeat& repeat) {
     const Index before = used_;
-    Sequential turns;
-    turns.layers = layers(repeat.layers);
+    Sequential turns{layers(repeat.layers)};
     if (used_ == before) return Repeat{repeat.times, std::move(turns.layers)};
     for (Index turn = 1; turn < repeat.times; ++turn) {
       Layers more = layers(repeat.layers);
@@ -83,6 +75,15 @@ class Rewrite {
     }
     return turns;
   }
+
+  Layers layers(const Layers& given) {
+    Layers result;
+    for (const Layer& layer : given) result.push_back({std::visit(*this, layer.kind)});
+    return result;
+  }
+  double next() { return values_[as_size(used_++)]; }
+
+ private:
   std::vector<Layers> branches(const std::vector<Layers>& given) {
     std::vector<Layers> result;
     for (const Layers& branch : given) result.push_back(layers(branch));
