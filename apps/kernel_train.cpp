@@ -109,17 +109,7 @@ void add_training_options(CLI::App& app, TrainArguments& arguments) {
   app.add_option("--work", arguments.work,
                  "folder for matrices that memory does not hold (default: --out's)")
       ->type_name("DIR");
-  app.add_option_function<std::string>(
-         "--dtype",
-         [&](const std::string& text) {
-           if (text != "float32" && text != "float64")
-             throw Error(ErrorKind::kUsage,
-                         fmt::format("--dtype: '{}' is neither float32 nor float64", text));
-           arguments.compute.data_type =
-               text == "float32" ? DataType::kFloat32 : DataType::kFloat64;
-         },
-         "float32 (default) or float64")
-      ->type_name("TYPE");
+  add_data_type(app, arguments.compute);
 }
 
 // The passes and the solver take turns with large buffers of other sizes. By default glibc keeps

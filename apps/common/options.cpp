@@ -50,8 +50,7 @@ void add_input_options(CLI::App& app, ComputeArguments& arguments) {
 }
 
 void add_tile_options(CLI::App& app, ComputeArguments& arguments) {
-  add_text_option(app, "--dtype", "TYPE", "float32 (default) or float64",
-                  [&](const std::string& text) { arguments.data_type = parse_data_type(text); });
+  add_data_type(app, arguments);
   app.add_option("--tile", arguments.tile_size, "edge of a tile (default: chosen to suit)")
       ->check(CLI::Range(Index{1}, kMaxTileSize))
       ->option_text("N");
@@ -64,6 +63,11 @@ void add_run_options(CLI::App& app, ComputeArguments& arguments) {
 }
 
 }  // namespace
+
+void add_data_type(CLI::App& app, ComputeArguments& arguments) {
+  add_text_option(app, "--dtype", "TYPE", "float32 (default) or float64",
+                  [&](const std::string& text) { arguments.data_type = parse_data_type(text); });
+}
 
 void add_channels_last(CLI::App& app, bool& channels_last) {
   app.add_flag("--channels-last", channels_last,

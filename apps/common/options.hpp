@@ -42,6 +42,9 @@ inline constexpr std::string_view kWhichImages =
     "  data.h5:/X#@list.npy         those that a list of numbers names, in its order\n"
     "  'cifar10/#labels=0,1'        those that bear one of these labels\n";
 
+/// Adds --dtype.
+void add_data_type(CLI::App& app, ComputeArguments& arguments);
+
 /// Adds --channels-last.
 void add_channels_last(CLI::App& app, bool& channels_last);
 

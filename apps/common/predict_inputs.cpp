@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <memory>
 
@@ -82,16 +81,7 @@ Targets read_numbers(const std::string& text, const ExampleSet& set,
   const auto matrix = open_matrix(source.path, source.dataset, /*vector_is_column=*/true);
   check_count(matrix->name(), static_cast<std::size_t>(matrix->num_rows()), set);
   if (matrix->num_columns() < 1) throw DataError(matrix->name(), "has no columns");
-  Targets targets{{}, matrix->num_columns()};
-  targets.values.resize(static_cast<std::size_t>(matrix->num_rows() * matrix->num_columns()));
-  matrix->read({0, matrix->num_rows()}, {0, matrix->num_columns()}, targets.values);
-  const auto bad =
-      std::ranges::find_if(targets.values, [](double value) { return !std::isfinite(value); });
-  if (bad == targets.values.end()) return targets;
-  const Index at = bad - targets.values.begin();
-  throw DataError(matrix->name(),
-                  fmt::format("entry [{}, {}] is {}; every target must be finite",
-                              at / targets.num_outputs, at % targets.num_outputs, *bad));
+  return {gramtile::read_targets(*matrix), matrix->num_columns()};
 }
 
 void check_options(const PredictArguments& arguments) {

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -105,6 +107,17 @@ std::unique_ptr<NumberMatrix> open_matrix(const std::string& path, const std::st
       break;
   }
   throw DataError(bytes->name(), "expected a matrix in an HDF5, .npy or .npz file");
+}
+
+std::vector<double> read_targets(NumberMatrix& matrix) {
+  const Index columns = matrix.num_columns();
+  std::vector<double> values(static_cast<std::size_t>(matrix.num_rows() * columns));
+  matrix.read({0, matrix.num_rows()}, {0, columns}, values);
+  const auto bad = std::ranges::find_if(values, [](double value) { return !std::isfinite(value); });
+  if (bad == values.end()) return values;
+  const Index at = bad - values.begin();
+  throw DataError(matrix.name(), fmt::format("entry [{}, {}] is {}; every target must be finite",
+                                             at / columns, at % columns, *bad));
 }
 
 }  // namespace gramtile

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "engine/core/index.hpp"
 
@@ -32,5 +33,9 @@ class NumberMatrix {
 /// A vector [N] is refused, or with `vector_is_column` read as [N, 1].
 std::unique_ptr<NumberMatrix> open_matrix(const std::string& path, const std::string& dataset,
                                           bool vector_is_column = false);
+
+/// All of a matrix of targets, row-major. Throws DataError naming the first entry that is not
+/// finite.
+std::vector<double> read_targets(NumberMatrix& matrix);
 
 }  // namespace gramtile

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "engine/core/errors.hpp"
 #include "io/data/number_matrix.hpp"
@@ -24,17 +23,7 @@ Targets read_numbers(const std::string& text, Index num_images, std::vector<Inpu
     throw DataError(matrix->name(),
                     fmt::format("is {}×{}; one row for each of the {} images is needed",
                                 matrix->num_rows(), matrix->num_columns(), num_images));
-  Targets targets{{}, matrix->num_columns()};
-  targets.values.resize(static_cast<std::size_t>(num_images * targets.num_outputs));
-  matrix->read({0, num_images}, {0, targets.num_outputs}, targets.values);
-  for (std::size_t i = 0; i < targets.values.size(); ++i) {
-    if (std::isfinite(targets.values[i])) continue;
-    const auto at = static_cast<Index>(i);
-    throw DataError(matrix->name(), fmt::format("entry [{}, {}] is {}; every target must be finite",
-                                                at / targets.num_outputs, at % targets.num_outputs,
-                                                targets.values[i]));
-  }
-  return targets;
+  return {read_targets(*matrix), matrix->num_columns()};
 }
 
 void check_request(const TrainRequest& request) {
