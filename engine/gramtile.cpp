@@ -80,6 +80,10 @@ class Call {
            Derivative derivative = Derivative::kNone, MatrixSource* upstream = nullptr) const {
     fill_arrays(program_, *rows_, columns_, options, targets, derivative, upstream);
   }
+  void run_diagonal(const ComputeOptions& options, const ArrayTargets& targets,
+                    Derivative derivative = Derivative::kNone) const {
+    fill_diagonal(program_, *rows_, options, targets, derivative);
+  }
 
  private:
   std::optional<ArraySource> own_rows_, own_columns_;
@@ -88,12 +92,12 @@ class Call {
   Program program_;
 };
 
-void check_result(const Call& call, const MatrixSpan& to, const std::string& name,
+void check_result(const MatrixSpan& to, Index num_rows, Index num_columns, const std::string& name,
                   const ComputeOptions& options) {
-  if (to.num_rows != call.num_rows() || to.num_columns != call.num_columns()) {
+  if (to.num_rows != num_rows || to.num_columns != num_columns) {
     throw Error(ErrorKind::kUsage,
                 fmt::format("the array for {} has shape [{}, {}], the result has [{}, {}]", name,
-                            to.num_rows, to.num_columns, call.num_rows(), call.num_columns()));
+                            to.num_rows, to.num_columns, num_rows, num_columns));
   }
   if (to.type != options.data_type) {
     throw Error(ErrorKind::kUsage,
@@ -103,6 +107,11 @@ void check_result(const Call& call, const MatrixSpan& to, const std::string& nam
   if (to.data == nullptr) {
     throw Error(ErrorKind::kUsage, fmt::format("the array for {} has no memory", name));
   }
+}
+
+void check_result(const Call& call, const MatrixSpan& to, const std::string& name,
+                  const ComputeOptions& options) {
+  check_result(to, call.num_rows(), call.num_columns(), name, options);
 }
 
 void matrix(const Call& call, const MatrixSpan& k, const ComputeOptions& options) {
@@ -129,16 +138,22 @@ KernelGradient gradient(const Call& call, const MatrixView& upstream,
   return gradient(call, source, options);
 }
 
-void jacobian(const Call& call, const CubeSpan& to, const MatrixSpan& k,
-              const ComputeOptions& options) {
+/// Arrays for a jacobian, and for K where its data is not nullptr, of num_rows × num_columns pairs.
+void check_results(const Call& call, const CubeSpan& to, const MatrixSpan& k, Index num_rows,
+                   Index num_columns, const ComputeOptions& options) {
   const auto num_parameters = static_cast<Index>(call.program().parameters.size());
   if (to.num_planes != num_parameters) {
     throw Error(ErrorKind::kUsage,
                 fmt::format("the array for the jacobian has {} planes, the network {} parameters",
                             to.num_planes, num_parameters));
   }
-  if (num_parameters > 0) check_result(call, to.first, "the jacobian", options);
-  if (k.data != nullptr) check_result(call, k, "K", options);
+  if (num_parameters > 0) check_result(to.first, num_rows, num_columns, "the jacobian", options);
+  if (k.data != nullptr) check_result(k, num_rows, num_columns, "K", options);
+}
+
+void jacobian(const Call& call, const CubeSpan& to, const MatrixSpan& k,
+              const ComputeOptions& options) {
+  check_results(call, to, k, call.num_rows(), call.num_columns(), options);
   call.run(options, {.kernel = k, .jacobian = to, .gradient = {}}, Derivative::kJacobian);
 }
 
@@ -157,6 +172,13 @@ void kernel_matrix(const Program& program, const ImageView& rows, const ImageVie
 void kernel_matrix(const Program& program, BlockSource& rows, BlockSource* columns,
                    const MatrixSpan& k, const ComputeOptions& options) {
   matrix({program, rows, columns}, k, options);
+}
+
+void kernel_diagonal(const Program& program, const ImageView& x, const MatrixSpan& k,
+                     const ComputeOptions& options) {
+  const Call call(program, x);
+  check_result(k, call.num_rows(), 1, "K", options);
+  call.run_diagonal(options, {.kernel = k, .jacobian = {}, .gradient = {}});
 }
 
 KernelGradient kernel_gradient(const Program& program, const ImageView& x,
@@ -183,6 +205,13 @@ void kernel_jacobian(const Program& program, const ImageView& x, const CubeSpan&
 void kernel_jacobian(const Program& program, const ImageView& rows, const ImageView& columns,
                      const CubeSpan& to, const MatrixSpan& k, const ComputeOptions& options) {
   jacobian({program, rows, columns}, to, k, options);
+}
+
+void kernel_diagonal_jacobian(const Program& program, const ImageView& x, const CubeSpan& to,
+                              const MatrixSpan& k, const ComputeOptions& options) {
+  const Call call(program, x);
+  check_results(call, to, k, call.num_rows(), 1, options);
+  call.run_diagonal(options, {.kernel = k, .jacobian = to, .gradient = {}}, Derivative::kJacobian);
 }
 
 }  // namespace gramtile

@@ -58,6 +58,11 @@ void kernel_matrix(const Program& program, const ImageView& rows, const ImageVie
 void kernel_matrix(const Program& program, BlockSource& rows, BlockSource* columns,
                    const MatrixSpan& k, const ComputeOptions& options = {});
 
+/// K(x, x) of every image with itself to `k`, [N, 1]: the diagonal of kernel_matrix(program, x, …)
+/// to the last bit, at the cost of N pairs.
+void kernel_diagonal(const Program& program, const ImageView& x, const MatrixSpan& k,
+                     const ComputeOptions& options = {});
+
 /// ∂L/∂θ = Σ_ij ∂L/∂K_ij · ∂K_ij/∂θ, summed in float64 in a fixed order.
 struct KernelGradient {
   std::vector<std::string> parameters;  ///< [P] names, in the order of Program::parameters
@@ -91,5 +96,9 @@ void kernel_jacobian(const Program& program, const ImageView& x, const CubeSpan&
 void kernel_jacobian(const Program& program, const ImageView& rows, const ImageView& columns,
                      const CubeSpan& jacobian, const MatrixSpan& k = {},
                      const ComputeOptions& options = {});
+
+/// Of the diagonal: `jacobian` is [P, N, 1], the diagonals of the planes of kernel_jacobian().
+void kernel_diagonal_jacobian(const Program& program, const ImageView& x, const CubeSpan& jacobian,
+                              const MatrixSpan& k = {}, const ComputeOptions& options = {});
 
 }  // namespace gramtile

@@ -5,6 +5,8 @@
 
 #include <functional>
 #include <memory>
+#include <stop_token>
+#include <utility>
 
 #include "engine/core/index.hpp"
 
@@ -31,12 +33,26 @@ class Executor {
   virtual void run(const PipelineStages& stages, Index max_live) = 0;
   /// body(0) … body(count − 1), in parallel where the executor can. May be called from a stage.
   virtual void for_each(Index count, const std::function<void(Index)>& body) = 0;
+
+  /// From here on, work is given up when `abandon` is requested: for_each() and run() throw
+  /// Error(kInterrupted) in place of another body or item.
+  void abandon_on(std::stop_token abandon) { abandon_ = std::move(abandon); }
+  /// For bodies that take long: throws Error(kInterrupted) when the work is to be given up.
+  void leave_if_abandoned() const {
+    if (abandon_.stop_requested()) leave();
+  }
+
+ private:
+  [[noreturn]] static void leave();
+
+  std::stop_token abandon_;
 };
 
 /// `num_threads` 0: every hardware thread.
 std::unique_ptr<Executor> make_tbb_executor(int num_threads);
 std::unique_ptr<Executor> make_thread_executor(int num_threads);
-/// The one chosen when the library was built (CMake's GRAMTILE_EXECUTOR).
+/// The one chosen when the library was built (CMake's GRAMTILE_EXECUTOR); in a process that was
+/// forked from one which had used oneTBB, whose threads do not come along, the plain threads.
 std::unique_ptr<Executor> make_executor(int num_threads);
 
 }  // namespace gramtile

@@ -1,9 +1,11 @@
+#include <pthread.h>
 #include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 #include <tbb/parallel_pipeline.h>
 #include <tbb/task_arena.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -12,6 +14,16 @@
 
 namespace gramtile {
 namespace {
+
+std::atomic<bool> tbb_was_used = false, workers_are_lost = false;
+
+/// A fork copies the thread that calls it, and no worker: oneTBB would wait for them for ever.
+void watch_for_forks() {
+  static const int watching =
+      pthread_atfork(nullptr, nullptr, [] { workers_are_lost = tbb_was_used.load(); });
+  static_cast<void>(watching);
+  tbb_was_used = true;
+}
 
 /// Owns the items between fetch and deliver. oneTBB forgets the tokens in flight when a stage
 /// throws, so they are plain pointers, and what they point to is freed here.
@@ -49,6 +61,7 @@ class TbbExecutor : public Executor {
     LiveItems items;
     const auto fetch = tbb::make_filter<void, PipelineItem*>(
         filter_mode::serial_in_order, [&](tbb::flow_control& control) -> PipelineItem* {
+          leave_if_abandoned();
           std::unique_ptr<PipelineItem> item = stages.fetch();
           if (item == nullptr) {
             control.stop();
@@ -80,7 +93,10 @@ class TbbExecutor : public Executor {
         tbb::parallel_for(
             tbb::blocked_range<Index>(0, count, 1),
             [&](const tbb::blocked_range<Index>& range) {
-              for (Index i = range.begin(); i < range.end(); ++i) body(i);
+              for (Index i = range.begin(); i < range.end(); ++i) {
+                leave_if_abandoned();
+                body(i);
+              }
             },
             tbb::simple_partitioner());
       });
@@ -100,6 +116,7 @@ class TbbExecutor : public Executor {
 }  // namespace
 
 std::unique_ptr<Executor> make_tbb_executor(int num_threads) {
+  watch_for_forks();
   return std::make_unique<TbbExecutor>(num_threads);
 }
 
@@ -107,7 +124,7 @@ std::unique_ptr<Executor> make_executor(int num_threads) {
 #ifdef GRAMTILE_EXECUTOR_THREADS
   return make_thread_executor(num_threads);
 #else
-  return make_tbb_executor(num_threads);
+  return workers_are_lost ? make_thread_executor(num_threads) : make_tbb_executor(num_threads);
 #endif
 }
 

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "engine/core/errors.hpp"
 #include "engine/parallel/executor.hpp"
 
 namespace gramtile {
@@ -43,11 +44,14 @@ class ThreadExecutor : public Executor {
   }
 
   void for_each(Index count, const std::function<void(Index)>& body) override {
-    for (Index i = 0; i < count; ++i) body(i);
+    for (Index i = 0; i < count; ++i) {
+      leave_if_abandoned();
+      body(i);
+    }
   }
 
  private:
-  static void work(const PipelineStages& stages, Index max_live, SharedRun& shared) {
+  void work(const PipelineStages& stages, Index max_live, SharedRun& shared) const {
     try {
       while (work_on_one(stages, max_live, shared)) {
       }
@@ -58,7 +62,8 @@ class ThreadExecutor : public Executor {
     }
   }
 
-  static bool work_on_one(const PipelineStages& stages, Index max_live, SharedRun& shared) {
+  bool work_on_one(const PipelineStages& stages, Index max_live, SharedRun& shared) const {
+    leave_if_abandoned();
     std::unique_ptr<PipelineItem> item;
     Index number = 0;
     {
@@ -90,6 +95,10 @@ class ThreadExecutor : public Executor {
 };
 
 }  // namespace
+
+void Executor::leave() {
+  throw Error(ErrorKind::kInterrupted, "interrupted: what was not finished is given up");
+}
 
 std::unique_ptr<Executor> make_thread_executor(int num_threads) {
   return std::make_unique<ThreadExecutor>(num_threads);

@@ -54,7 +54,9 @@ class ComputeRun {
                                            .tile_size = request.plan->tile_size,
                                            .content = request.content},
                                           *executor_)),
-        blocks_(*backend_, request.program->input, memory_.num_blocks) {}
+        blocks_(*backend_, request.program->input, memory_.num_blocks) {
+    executor_->abandon_on(options.abandon);
+  }
 
   void run() {
     executor_->run(

@@ -32,6 +32,9 @@ struct ComputeOptions {
   /// [bytes].
   std::size_t memory_bytes = std::size_t{2} << 30;
   const BackendKind* backend = nullptr;  ///< who computes; nullptr: default_backend()
+  /// When requested, the run is given up within a few hundredths of a second: what computes throws
+  /// Error(kInterrupted), and tiles in hand are lost. (compute_tiles' `stop` finishes them.)
+  std::stop_token abandon = {};
 };
 
 /// Who computes with these options.

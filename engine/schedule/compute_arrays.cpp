@@ -81,6 +81,22 @@ class ArraySink : public TileSink {
   bool symmetric_;
 };
 
+/// Every tile of `matrix` into `targets`.
+void fill(const MatrixSpec& matrix, const Program& program, const MatrixSources& sources,
+          const ComputeOptions& options, const ArrayTargets& targets, Derivative derivative,
+          MatrixSource* upstream, Index tile_size, std::stop_token stop) {
+  const TileContent content = content_of(targets.kernel.data != nullptr, derivative);
+  if (tile_size == 0) tile_size = choose_tile_size(program, matrix, options, content);
+  const TilePlan plan = plan_tiles({matrix}, tile_size);
+  ComputeRequest request{.program = &program, .plan = &plan, .sources = {sources}, .tiles = {}};
+  request.tiles.resize(plan.tiles.size());
+  std::iota(request.tiles.begin(), request.tiles.end(), 0);
+  request.content = content;
+  request.upstream = upstream;
+  ArraySink sink(targets, matrix.kind == MatrixKind::kSymmetric);
+  compute_tiles(request, options, sink, std::move(stop));
+}
+
 }  // namespace
 
 void fill_arrays(const Program& program, BlockSource& rows, BlockSource* columns,
@@ -91,17 +107,17 @@ void fill_arrays(const Program& program, BlockSource& rows, BlockSource* columns
                           .kind = symmetric ? MatrixKind::kSymmetric : MatrixKind::kCross,
                           .num_rows = rows.num_examples(),
                           .num_columns = symmetric ? rows.num_examples() : columns->num_examples()};
-  const TileContent content = content_of(targets.kernel.data != nullptr, derivative);
-  if (tile_size == 0) tile_size = choose_tile_size(program, matrix, options, content);
-  const TilePlan plan = plan_tiles({matrix}, tile_size);
-  ComputeRequest request{
-      .program = &program, .plan = &plan, .sources = {{&rows, columns}}, .tiles = {}};
-  request.tiles.resize(plan.tiles.size());
-  std::iota(request.tiles.begin(), request.tiles.end(), 0);
-  request.content = content;
-  request.upstream = upstream;
-  ArraySink sink(targets, symmetric);
-  compute_tiles(request, options, sink, std::move(stop));
+  fill(matrix, program, {&rows, columns}, options, targets, derivative, upstream, tile_size,
+       std::move(stop));
+}
+
+void fill_diagonal(const Program& program, BlockSource& images, const ComputeOptions& options,
+                   const ArrayTargets& targets, Derivative derivative) {
+  const MatrixSpec matrix{.name = "K",
+                          .kind = MatrixKind::kDiagonal,
+                          .num_rows = images.num_examples(),
+                          .num_columns = 1};
+  fill(matrix, program, {&images, nullptr}, options, targets, derivative, nullptr, 0, {});
 }
 
 ArrayResult compute_arrays(const Program& program, BlockSource& rows, BlockSource* columns,

@@ -34,6 +34,12 @@ void fill_arrays(const Program& program, BlockSource& rows, BlockSource* columns
                  Derivative derivative = Derivative::kNone, MatrixSource* upstream = nullptr,
                  Index tile_size = 0, std::stop_token stop = {});
 
+/// The pairs (x, x) of every image into `targets`, whose matrices are [N, 1]: K(x, x), and its
+/// jacobian. Its K is the diagonal of the symmetric matrix to the last bit. Throws like
+/// fill_arrays.
+void fill_diagonal(const Program& program, BlockSource& images, const ComputeOptions& options,
+                   const ArrayTargets& targets, Derivative derivative = Derivative::kNone);
+
 /// One matrix, in memory, as double. Only what was asked for is filled: a gradient comes without K,
 /// so that its memory does not grow with the matrix.
 struct ArrayResult {

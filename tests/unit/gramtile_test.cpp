@@ -24,7 +24,7 @@ using ImageArray = xt::xtensor<double, 4>;
 using MatrixArray = xt::xtensor<double, 2>;
 
 constexpr ImageShape kShape{.channels = 2, .height = 4, .width = 5};
-constexpr ComputeOptions kOptions{.data_type = DataType::kFloat64, .num_threads = 2};
+const ComputeOptions kOptions{.data_type = DataType::kFloat64, .num_threads = 2};
 
 Program small_program() {
   return test::program_of(R"({"parameters": {"w": 1.5}, "layers": [
@@ -401,4 +401,61 @@ TEST_CASE("a gradient without an upstream is refused") {
 }
 
 }  // namespace
+TEST_CASE("the diagonal and its jacobian are those of the symmetric matrix, to the last bit") {
+  const Fixture f;
+  for (const DataType type : {DataType::kFloat32, DataType::kFloat64}) {
+    ComputeOptions options = kOptions;
+    options.data_type = type;
+    const ImageView x = channels_first(f.x.pixels.data(), f.x.size(), kShape);
+    const Index n = x.num_images, num_parameters = static_cast<Index>(f.program.parameters.size());
+    const auto entries = static_cast<std::size_t>(n * n * (num_parameters + 1));
+    std::vector<double> matrix(entries),
+        diagonal(static_cast<std::size_t>(n * (num_parameters + 1)));
+    const Index size = size_in_bytes(type);
+    // K in front, the planes of the jacobian behind it; float32 fills half of the room.
+    const auto span = [&](std::vector<double>& to, Index columns, Index plane) {
+      auto* data = reinterpret_cast<std::byte*>(to.data()) + plane * n * columns * size;
+      return MatrixSpan{data, type, n, columns, columns * size, size};
+    };
+    kernel_jacobian(f.program, x, {num_parameters, n * n * size, span(matrix, n, 1)},
+                    span(matrix, n, 0), options);
+    kernel_diagonal_jacobian(f.program, x, {num_parameters, n * size, span(diagonal, 1, 1)},
+                             span(diagonal, 1, 0), options);
+    const auto* m = reinterpret_cast<const std::byte*>(matrix.data());
+    const auto* d = reinterpret_cast<const std::byte*>(diagonal.data());
+    for (Index plane = 0; plane <= num_parameters; ++plane) {
+      for (Index i = 0; i < n; ++i) {
+        CHECK(std::memcmp(m + (plane * n * n + i * n + i) * size, d + (plane * n + i) * size,
+                          static_cast<std::size_t>(size)) == 0);
+      }
+    }
+    std::vector<double> alone(static_cast<std::size_t>(n));
+    kernel_diagonal(f.program, x, span(alone, 1, 0), options);
+    CHECK(std::memcmp(alone.data(), d, static_cast<std::size_t>(n * size)) == 0);
+  }
+}
+
+TEST_CASE("an array for the diagonal is a column") {
+  const Fixture f;
+  const ImageView x = channels_first(f.x.pixels.data(), f.x.size(), kShape);
+  std::vector<double> k(16);
+  CHECK(refusal(ErrorKind::kUsage, [&] {
+          kernel_diagonal(f.program, x, matrix_span(k.data(), 3, 3), kOptions);
+        }) == "the array for K has shape [3, 3], the result has [3, 1]");
+}
+
+TEST_CASE("a call that is to be given up throws, and computes nothing more") {
+  const Fixture f;
+  std::stop_source stop;
+  stop.request_stop();
+  ComputeOptions options = kOptions;
+  options.abandon = stop.get_token();
+  const ImageView x = channels_first(f.x.pixels.data(), f.x.size(), kShape);
+  std::vector<double> k(9, -1.0);
+  CHECK(refusal(ErrorKind::kInterrupted, [&] {
+          kernel_matrix(f.program, x, matrix_span(k.data(), 3, 3), options);
+        }) == "interrupted: what was not finished is given up");
+  CHECK(std::ranges::all_of(k, [](double entry) { return entry == -1; }));
+}
+
 }  // namespace gramtile

@@ -80,6 +80,7 @@ class TileGradient {
     std::fill_n(pack_sums(first), maps_ * lanes_, T(0));
     for (Index row = 0; row < num_rows_; ++row) {
       if (tile_.triangle && first + count <= row + 1) break;
+      executor_.leave_if_abandoned();
       run_pairs(group, row, first, count, w);
     }
     add_bends(group, first);

@@ -96,6 +96,7 @@ void compute_tile_jacobian(const TileOperands<T>& tile, const ReverseProgram& pr
     const Index first = number % packs * lanes, start = number / packs * kStripRows;
     for (Index row = start; row < std::min(start + kStripRows, num_rows); ++row) {
       if (tile.triangle && std::min(first + lanes, num_columns) <= row + 1) break;
+      executor.leave_if_abandoned();
       run_pack(tile, program, row, first, *workspace, kernel, jacobian);
     }
   });

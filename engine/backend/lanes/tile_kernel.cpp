@@ -21,8 +21,8 @@ Strip strip_at(Index number, Index num_packs, Index num_rows) {
 }
 
 template <class T>
-void compute_strip(const TileOperands<T>& tile, const Strip& strip, LaneWorkspace<T>& workspace,
-                   std::span<T> kernel) {
+void compute_strip(const TileOperands<T>& tile, const Strip& strip, const Executor& executor,
+                   LaneWorkspace<T>& workspace, std::span<T> kernel) {
   const simd::Kernels<T>& routines = simd::kernels<T>();
   const LaneSteps program = tile.program.view();
   const Index first = strip.pack * routines.lanes;
@@ -32,6 +32,7 @@ void compute_strip(const TileOperands<T>& tile, const Strip& strip, LaneWorkspac
       workspace.slots.data() + program.output_slot * program.slot_stride * routines.lanes;
   for (Index row = strip.rows.start; row < strip.rows.stop; ++row) {
     if (tile.triangle && first + count <= row + 1) break;  // nothing above the diagonal any more
+    executor.leave_if_abandoned();
     routines.forward(program, {tile.rows.view.rows + row * tile.rows.view.row_stride, pack,
                                workspace.slots.data(), workspace.scratch.data()});
     store_entries(tile, result, row, first, count, kernel);
@@ -68,7 +69,7 @@ void compute_tile_kernel(const TileOperands<T>& tile, Executor& executor,
   const Index packs = num_packs<T>(tile.columns.examples.size());
   executor.for_each(packs * chunks, [&](Index number) {
     auto workspace = workspaces.borrow();
-    compute_strip(tile, strip_at(number, packs, num_rows), *workspace, kernel);
+    compute_strip(tile, strip_at(number, packs, num_rows), executor, *workspace, kernel);
   });
   if (tile.triangle) mirror_triangle<T>(tile.rows.diagonal, kernel);
 }

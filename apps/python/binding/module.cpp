@@ -1,0 +1,26 @@
+// gramtile._engine: the compiled part of the Python package. Its surface is plain and private;
+// gramtile/*.py, in front of it, check arguments, make arrays and are documented.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+#include <nanobind/stl/vector.h>
+
+#include "apps/common/machine.hpp"
+#include "apps/common/units.hpp"
+#include "apps/python/binding/calls.hpp"
+#include "apps/python/binding/errors.hpp"
+#include "engine/backend/backend.hpp"
+#include "engine/core/version.hpp"
+#include "engine/network/presets.hpp"
+
+NB_MODULE(_engine, module) {
+  namespace nb = nanobind;
+  gramtile::python::translate_errors();
+  gramtile::python::bind_network(module);
+  module.def("preset_names", &gramtile::preset_names);
+  module.def("parse_bytes",
+             [](const std::string& text) { return gramtile::apps::parse_bytes(text); });
+  module.def("usable_threads", &gramtile::apps::usable_threads);
+  module.def("default_memory_bytes", &gramtile::apps::default_memory_bytes);
+  module.def("instruction_set", [] { return gramtile::default_backend().name(); });
+}

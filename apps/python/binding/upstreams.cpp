@@ -1,0 +1,99 @@
+#include "apps/python/binding/upstreams.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "engine/core/array_upstream.hpp"
+#include "engine/core/errors.hpp"
+
+namespace gramtile::python {
+namespace {
+
+namespace nb = nanobind;
+
+std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
+
+class Factors : public MatrixSource {
+ public:
+  Factors(const MatrixView& u, const MatrixView& v) : u_(u), v_(v), rank_(u.num_columns) {}
+
+  Index num_rows() const override { return u_.num_rows(); }
+  Index num_columns() const override { return v_.num_rows(); }
+
+  // Each entry is one sum in the order of r, as in io/run/read/upstream.cpp: the same bits.
+  void read(Range rows, Range columns, std::span<double> values) const override {
+    std::vector<double> u(as_size(rows.size() * rank_)), v(as_size(columns.size() * rank_));
+    u_.read(rows, {0, rank_}, u);
+    v_.read(columns, {0, rank_}, v);
+    const std::size_t rank = as_size(rank_);
+    std::size_t out = 0;
+    for (std::size_t i = 0; i < as_size(rows.size()); ++i) {
+      for (std::size_t j = 0; j < as_size(columns.size()); ++j) {
+        double sum = 0;
+        for (std::size_t r = 0; r < rank; ++r) sum += u[i * rank + r] * v[j * rank + r];
+        values[out++] = sum;
+      }
+    }
+  }
+
+ private:
+  ArrayUpstream u_, v_;
+  Index rank_;
+};
+
+class Function : public MatrixSource {
+ public:
+  Function(nb::object function, Index num_rows, Index num_columns)
+      : function_(std::move(function)), num_rows_(num_rows), num_columns_(num_columns) {}
+  ~Function() override {
+    const nb::gil_scoped_acquire acquired;
+    function_.reset();
+  }
+  Function(const Function&) = delete;
+  Function& operator=(const Function&) = delete;
+
+  Index num_rows() const override { return num_rows_; }
+  Index num_columns() const override { return num_columns_; }
+
+  void read(Range rows, Range columns, std::span<double> values) const override {
+    const nb::gil_scoped_acquire acquired;
+    const nb::object given =
+        function_(nb::slice(nb::int_(rows.start), nb::int_(rows.stop), nb::none()),
+                  nb::slice(nb::int_(columns.start), nb::int_(columns.stop), nb::none()));
+    const nb::object array =
+        nb::module_::import_("numpy").attr("asarray")(given, nb::arg("dtype") = "float64");
+    const MatrixView view = matrix_of(nb::cast<ReadOnlyArray>(array));
+    if (view.num_rows != rows.size() || view.num_columns != columns.size()) {
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("the function gave an array of shape [{}, {}] for the tile "
+                              "[{}:{}, {}:{}] of the upstream",
+                              view.num_rows, view.num_columns, rows.start, rows.stop, columns.start,
+                              columns.stop));
+    }
+    ArrayUpstream(view).read({0, rows.size()}, {0, columns.size()}, values);
+  }
+
+ private:
+  nb::object function_;
+  Index num_rows_, num_columns_;
+};
+
+}  // namespace
+
+std::unique_ptr<MatrixSource> factor_upstream(const MatrixView& u, const MatrixView& v) {
+  if (u.num_columns != v.num_columns) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("the factors have {} and {} columns; U [N, r] and V [M, r] have as "
+                            "many",
+                            u.num_columns, v.num_columns));
+  }
+  return std::make_unique<Factors>(u, v);
+}
+
+std::unique_ptr<MatrixSource> function_upstream(nb::object function, Index num_rows,
+                                                Index num_columns) {
+  return std::make_unique<Function>(std::move(function), num_rows, num_columns);
+}
+
+}  // namespace gramtile::python

@@ -1,0 +1,26 @@
+"""Kernel matrices of infinitely wide convolutional networks, and their exact gradients, past memory.
+
+>>> import numpy as np, gramtile as gt
+>>> net = gt.Sequential(gt.Conv2d(3, var_weight=2.0, var_bias=0.1), gt.ReLU(), gt.Dense())
+>>> X = np.random.default_rng(0).random((5, 1, 8, 8))
+>>> K = net(X)
+>>> K.shape, bool((K == K.T).all())
+((5, 5), True)
+
+docs/python.md goes through all of it.
+"""
+from .errors import (CannotCreateError, ComputationError, DataError, Error, FileError, InterruptedRunError, LockedError,
+                     NetworkError, NoSpaceError, PartMissingError, ResumeRefusedError, UnfinishedRunError, UsageError)
+from .gradient import Gradient
+from .layers import (Conv2d, Dense, Erf, Identity, Layer, LeakyReLU, Mixture, Parameter, ReLU, Repeat, ScaledParameter,
+                     Sequential, Sum)
+from .network import Network, NetworkParameter, preset_names
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CannotCreateError", "ComputationError", "Conv2d", "DataError", "Dense", "Erf", "Error", "FileError", "Gradient",
+    "Identity", "InterruptedRunError", "Layer", "LeakyReLU", "LockedError", "Mixture", "Network", "NetworkError",
+    "NetworkParameter", "NoSpaceError", "Parameter", "PartMissingError", "ReLU", "Repeat", "ResumeRefusedError",
+    "ScaledParameter", "Sequential", "Sum", "UnfinishedRunError", "UsageError", "preset_names",
+]
