@@ -7,8 +7,12 @@
 >>> K.shape, bool((K == K.T).all())
 ((5, 5), True)
 
-docs/python.md goes through all of it.
+``gt.torch``, ``gt.jax``, ``gt.sklearn`` and ``gt.plot`` are the fronts for those libraries, and are imported when they are
+first used. docs/python.md goes through all of it.
 """
+import importlib
+from typing import Any
+
 from .errors import (CannotCreateError, ComputationError, DataError, Error, FileError, InterruptedRunError, LockedError,
                      NetworkError, NoSpaceError, PartMissingError, ResumeRefusedError, UnfinishedRunError, UsageError)
 from .gradient import Gradient
@@ -24,3 +28,11 @@ __all__ = [
     "NetworkParameter", "NoSpaceError", "Parameter", "PartMissingError", "ReLU", "Repeat", "ResumeRefusedError",
     "ScaledParameter", "Sequential", "Sum", "UnfinishedRunError", "UsageError", "preset_names",
 ]
+
+_FRONTS = ("jax", "plot", "sklearn", "torch")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FRONTS:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
