@@ -45,16 +45,17 @@ class _Recursion:
         return self.values.get(name, given)
 
     def windows(self, layer, maps, name, kernel_size, stride, dilation, padding):
-        """(4), by a convolution with ones."""
+        """(4), by convolutions with ones, one along each axis."""
         weight = self.variance(layer.get("var_weight", 1), f"{name}.var_weight") / math.prod(kernel_size)
         bias = self.variance(layer.get("var_bias", 0), f"{name}.var_bias")
-        ones = torch.ones(1, 1, *kernel_size, dtype=maps[0].dtype)
+        column, row = torch.ones(kernel_size[0], 1).to(maps[0]), torch.ones(1, kernel_size[1]).to(maps[0])
         lows, highs, mode = padding
 
         def window_sum(z):
             flat = z.reshape(-1, 1, *z.shape[-2:])
             padded = F.pad(flat, (lows[1], highs[1], lows[0], highs[0]), mode=mode)
-            sums = F.conv2d(padded, ones, stride=stride, dilation=dilation)
+            sums = F.conv2d(padded, column[None, None], stride=(stride[0], 1), dilation=(dilation[0], 1))
+            sums = F.conv2d(sums, row[None, None], stride=(1, stride[1]), dilation=(1, dilation[1]))
             return sums.reshape(*z.shape[:-2], *sums.shape[-2:])
 
         return tuple(weight * window_sum(z) + bias for z in maps)
