@@ -10,7 +10,7 @@ set -eu
 build_packages="build-essential cmake ninja-build pkg-config libhdf5-dev libtbb-dev libxtensor-dev
   libfmt-dev libhwy-dev libcli11-dev nlohmann-json3-dev zlib1g-dev libxxhash-dev
   libopenblas-dev
-  python3 python3-numpy python3-h5py"
+  python3 python3-dev python3-venv python3-numpy python3-h5py"
 test_packages="doctest-dev liblbfgs-dev python3-scipy hdf5-tools clang libclang-rt-dev"
 
 wanted=$build_packages

@@ -6,7 +6,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cmath>
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -17,8 +16,6 @@
 #include "apps/common/streams.hpp"
 #include "engine/core/errors.hpp"
 #include "engine/core/version.hpp"
-#include "io/job/output_names.hpp"
-#include "io/solve/solve_files.hpp"
 
 namespace gramtile::apps {
 namespace {
@@ -125,21 +122,6 @@ void check_solver_options(const CLI::App& app, const PredictArguments& arguments
     refuse_jitter(arguments.jitter);
 }
 
-void check_outputs(const PredictArguments& arguments, std::vector<std::string> inputs) {
-  inputs.push_back(arguments.kernels);
-  const std::string& out = arguments.compute.out;
-  refuse_inputs_as_outputs(out, inputs);
-  if (!arguments.work.empty() && !std::filesystem::is_directory(arguments.work))
-    throw Error(ErrorKind::kCannotCreate, arguments.work + ": --work is no folder");
-  const std::string work = SolveFiles::work_path(out, arguments.work);
-  for (const std::string& input : inputs) {
-    std::error_code ignored;
-    if (std::filesystem::equivalent(work, input, ignored))
-      throw Error(ErrorKind::kUsage,
-                  fmt::format("--out {}: the run would replace {}, which is an input", out, work));
-  }
-}
-
 /// Throws Error(kUsage) where memory does not do.
 std::string describe_run(const PredictArguments& arguments, const SolveSize& size) {
   const std::size_t memory_bytes = arguments.compute.memory_bytes;
@@ -163,7 +145,7 @@ int run(int argc, char** argv) {
   settle_output(arguments.compute);
   const KernelFile kernels(arguments.kernels);
   const PredictTargets targets = read_targets(arguments, kernels, notice(arguments.compute.quiet));
-  check_outputs(arguments, targets.files);
+  check_predict_outputs(arguments, targets.files);
   const SolveSize size = solve_size(arguments, kernels, targets);
   const std::string plan = describe_run(arguments, size);
   if (arguments.compute.dry_run) {

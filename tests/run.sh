@@ -4,6 +4,9 @@
 #   release     all tests: unit, property and golden on every instruction set, end to end
 #   dev         unit, property and golden tests under the address and undefined-behaviour sanitizers
 #   tsan        the scheduler's and the writer's tests under the thread sanitizer
+#   python      `pip install .` of a clean clone in a fresh environment, types, and the package's tests against what
+#               was installed. Needs PyPI. GRAMTILE_PYTHON_EXTRAS: packages that the tests of the other fronts take
+#               besides (default: torch jax scikit-learn matplotlib gpytorch); "none" leaves their tests out
 #   fuzz        every fuzzer for a few seconds (GRAMTILE_FUZZ_SECONDS, 20 by default)
 # Names of stages as arguments run those alone: tests/run.sh release
 # Safe to run twice. Ends with the ten slowest compilations and the time each stage took; the exit code
@@ -12,7 +15,7 @@ set -eu
 cd "$(dirname "$0")/.."
 jobs=$(nproc)
 logs=build/test-logs
-stages=${*:-quickstart release dev tsan fuzz}
+stages=${*:-quickstart release dev tsan python fuzz}
 
 step() { printf '\n== %s\n' "$1"; }
 
@@ -54,6 +57,10 @@ run_dev() {
 run_tsan() {
   build tsan gramtile_thread_tests
   TSAN_OPTIONS=halt_on_error=1 build/tsan/tests/gramtile_thread_tests
+}
+
+run_python() {
+  GRAMTILE_GOLDEN_DIR="${GRAMTILE_GOLDEN_DIR:-$PWD/../shared/golden}" tests/python/run.sh
 }
 
 run_fuzz() {

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <memory>
+#include <utility>
 
 #include "apps/common/command.hpp"
 #include "apps/common/iteration_plan.hpp"
@@ -17,6 +19,7 @@
 #include "engine/core/errors.hpp"
 #include "engine/solve/blas.hpp"
 #include "engine/solve/solve_options.hpp"
+#include "io/job/output_names.hpp"
 
 namespace gramtile::apps {
 namespace {
@@ -79,13 +82,6 @@ void print_table(const PredictArguments& arguments, const KernelFile& kernels,
   print(stdout, text);
 }
 
-int report_interruption(const PredictArguments& arguments, const PredictRun& run,
-                        const std::string& resume_command, int signal) {
-  print(stderr, fmt::format("{}: interrupted with {}; continue with: {}\n", arguments.compute.out,
-                            run.how_far(), resume_command));
-  return 128 + signal;
-}
-
 SolveFileOptions file_options(const PredictArguments& arguments, const KernelFile& kernels) {
   SolveFileOptions options;
   options.mode = start_mode(arguments.compute);
@@ -109,40 +105,72 @@ SolveSize solve_size(const PredictArguments& arguments, const KernelFile& kernel
   return size;
 }
 
+void check_predict_outputs(const PredictArguments& arguments, std::vector<std::string> inputs) {
+  inputs.push_back(arguments.kernels);
+  const std::string& out = arguments.compute.out;
+  refuse_inputs_as_outputs(out, inputs);
+  if (!arguments.work.empty() && !std::filesystem::is_directory(arguments.work))
+    throw Error(ErrorKind::kCannotCreate, arguments.work + ": --work is no folder");
+  const std::string work = SolveFiles::work_path(out, arguments.work);
+  for (const std::string& input : inputs) {
+    std::error_code ignored;
+    if (std::filesystem::equivalent(work, input, ignored))
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("--out {}: the run would replace {}, which is an input", out, work));
+  }
+}
+
+PredictOutcome run_prediction(const PredictArguments& arguments, const KernelFile& kernels,
+                              const PredictTargets& targets, const std::string& command,
+                              std::stop_token stop) {
+  const auto start = std::chrono::steady_clock::now();
+  const std::vector<SpecFact> facts = facts_of_run(arguments, kernels, targets);
+  SolveFiles files(arguments.compute.out, facts, creation_time(), file_options(arguments, kernels));
+  if (files.already_finished()) return {.complete = true, .already_complete = true};
+  const PredictJob job{
+      arguments, kernels, targets, files, solve_size(arguments, kernels, targets), std::move(stop)};
+  const auto run = arguments.iterates() ? make_iteration_run(job) : make_factor_run(job);
+  PredictOutcome outcome;
+  try {
+    outcome.prediction = run->predict();
+  } catch (const Error& error) {
+    run->clear_progress();
+    if (error.kind() == ErrorKind::kOther) files.abandon();  // no other start would end better
+    if (error.kind() != ErrorKind::kInterrupted) throw;
+    outcome.how_far = run->how_far();
+    return outcome;
+  }
+  const RunSpec& spec = kernels.spec();
+  const Index training = static_cast<Index>(&kernels.training_set() - spec.sets.data());
+  files.finish(build_prediction(outcome.prediction,
+                                {arguments.kernels, kernels.content_hash(), targets.origin,
+                                 arguments.iterates() ? "cg" : "cholesky", blas::library_name(),
+                                 command, files.created(), SolveFiles::fingerprint(facts)},
+                                spec, training));
+  outcome.complete = true;
+  outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return outcome;
+}
+
 int predict(const PredictArguments& arguments, const KernelFile& kernels,
             const PredictTargets& targets, const std::string& command,
             const std::string& resume_command) {
   const StopSignals signals;  // before any other thread
   check_threads(arguments.compute.num_threads);
-  const auto start = std::chrono::steady_clock::now();
-  const std::vector<SpecFact> facts = facts_of_run(arguments, kernels, targets);
-  SolveFiles files(arguments.compute.out, facts, creation_time(), file_options(arguments, kernels));
-  if (files.already_finished()) {
-    if (!arguments.compute.quiet)
-      print(stdout, fmt::format("{}: is complete already\n", arguments.compute.out));
-    return 0;
+  const std::string& out = arguments.compute.out;
+  const PredictOutcome outcome =
+      run_prediction(arguments, kernels, targets, command, signals.token());
+  if (!outcome.complete) {
+    print(stderr, fmt::format("{}: interrupted with {}; continue with: {}\n", out, outcome.how_far,
+                              resume_command));
+    return 128 + signals.received();
   }
-  const PredictJob job{
-      arguments, kernels, targets, files, solve_size(arguments, kernels, targets), signals.token()};
-  const auto run = arguments.iterates() ? make_iteration_run(job) : make_factor_run(job);
-  Prediction prediction;
-  try {
-    prediction = run->predict();
-  } catch (const Error& error) {
-    run->clear_progress();
-    if (error.kind() == ErrorKind::kOther) files.abandon();  // no other start would end better
-    if (error.kind() != ErrorKind::kInterrupted) throw;
-    return report_interruption(arguments, *run, resume_command, signals.received());
+  if (arguments.compute.quiet) return 0;
+  if (outcome.already_complete) {
+    print(stdout, fmt::format("{}: is complete already\n", out));
+  } else {
+    print_table(arguments, kernels, outcome.prediction, outcome.seconds);
   }
-  const RunSpec& spec = kernels.spec();
-  const Index training = static_cast<Index>(&kernels.training_set() - spec.sets.data());
-  files.finish(build_prediction(prediction,
-                                {arguments.kernels, kernels.content_hash(), targets.origin,
-                                 arguments.iterates() ? "cg" : "cholesky", blas::library_name(),
-                                 command, files.created(), SolveFiles::fingerprint(facts)},
-                                spec, training));
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  if (!arguments.compute.quiet) print_table(arguments, kernels, prediction, seconds.count());
   return 0;
 }
 

@@ -54,6 +54,9 @@ class FactorRun final : public PredictRun {
     const auto whole = static_cast<Index>(flops_ / kProgressFlops);
     flops_ -= static_cast<double>(whole) * kProgressFlops;
     progress_.advance(whole);
+    done_ += flops;
+    if (job_.arguments.on_progress)
+      job_.arguments.on_progress(std::min(1.0, done_ / std::max(plan_.flops, 1.0)));
   }
 
   /// What an interrupted run left counts as done.
@@ -101,7 +104,8 @@ class FactorRun final : public PredictRun {
   const PredictJob job_;
   const SolvePlan plan_;
   Progress progress_;
-  double flops_ = 0;  ///< not yet reported
+  double flops_ = 0;  ///< not yet reported in whole millions
+  double done_ = 0;   ///< of the plan's flops; more where a jitter is searched for
   SolverOptions options_;
   std::unique_ptr<MemoryStore> own_store_;
   FactorStore* store_ = nullptr;

@@ -1,6 +1,7 @@
 // kernel-predict by conjugate gradients: coefficients and means.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "apps/common/iteration_plan.hpp"
@@ -47,11 +48,17 @@ class IterationRun final : public PredictRun {
 
  private:
   void tell() {
+    if (job_.arguments.on_progress) job_.arguments.on_progress(part());
     const auto seconds = status_.due();
     if (!seconds) return;
     if (iterations_ == 0) return status_.show(stage_);
     status_.show(fmt::format("iteration {}  residual {:.2g} of {:.2g}  {}", iterations_, residual_,
                              iteration_.tolerance, format_seconds(*seconds)));
+  }
+
+  /// Digits of the residual, of those that were asked for.
+  double part() const {
+    return std::clamp(std::log(residual_) / std::log(iteration_.tolerance), 0.0, 1.0);
   }
 
   Prediction solve() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@ struct PredictArguments {
   std::string solver = "auto";            ///< auto: cholesky, which gives everything that there is
   double tolerance = 1e-8;                ///< of conjugate gradients
   std::string work;                       ///< folder of OUT.work
+  /// Told how far the run is, from 0 to 1; from any thread, one at a time.
+  std::function<void(double part)> on_progress = {};
   ComputeArguments compute;  ///< --out and what goes with it, --memory, --threads, --dry-run
 
   bool iterates() const { return solver == "cg"; }

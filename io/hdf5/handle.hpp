@@ -1,9 +1,9 @@
 // Inside of the HDF5 seam, for its sources only: identifiers that close themselves, the library's
 // error stack silenced and turned into text, and the lock that makes the library safe to share.
 //
-// Debian's serial HDF5 is not thread-safe. Every public call of this folder takes `library_lock()`,
-// so data sets and upstream files may be read from different threads; one object still belongs to
-// one thread at a time.
+// HDF5 is thread-safe only where it was built so: Debian's serial one is, but for its high-level
+// part. Every public call of this folder takes `library_lock()`, so data sets and upstream files
+// may be read from different threads; one object still belongs to one thread at a time.
 #pragma once
 
 #include <hdf5.h>
@@ -14,8 +14,22 @@
 
 namespace gramtile::hdf5 {
 
-/// Serialises the library. Also prepares it on first use: no printing of errors, no plugins.
-std::unique_lock<std::recursive_mutex> library_lock();
+/// Holds the library while it lives.
+class LibraryLock {
+ public:
+  LibraryLock();
+  ~LibraryLock();
+  LibraryLock(const LibraryLock&) = delete;
+  LibraryLock& operator=(const LibraryLock&) = delete;
+
+ private:
+  std::unique_lock<std::recursive_mutex> own_;
+  unsigned plugins_ = 0;  ///< what others of the process had set
+};
+
+/// Serialises our use of the library. Meanwhile it prints no errors and loads no plugins; others of
+/// the process that use it, too (h5py), find it as they left it.
+inline LibraryLock library_lock() { return {}; }
 
 /// For the only thread of a process that was forked while the lock was held: library_lock() locks
 /// nothing from now on. (The mutex belongs to a thread number that the child does not have.)
@@ -47,5 +61,10 @@ class Handle {
   hid_t id_ = H5I_INVALID_HID;
   Close close_ = nullptr;
 };
+
+/// Opens a file for reading, without a lock on it; empty where the library refuses. A process that
+/// has the file open already, as h5py may have it, has to open it with the same locking and close
+/// degree: then those are taken.
+Handle open_to_read(const char* path);
 
 }  // namespace gramtile::hdf5

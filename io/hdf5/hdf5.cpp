@@ -108,10 +108,7 @@ File::File(const std::string& path) : impl_(std::make_unique<Impl>()) {
   const auto lock = library_lock();
   check_can_be_opened(path);
   if (const std::string problem = probe(path); !problem.empty()) throw DataError(path, problem);
-  const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
-  H5Pset_fclose_degree(access.id(), H5F_CLOSE_STRONG);
-  H5Pset_file_locking(access.id(), false, true);
-  Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.id()), H5Fclose);
+  Handle file = open_to_read(path.c_str());
   if (!file.valid()) fail(path, "", "is not an HDF5 file, or damaged");
   impl_->path = path;
   impl_->file = std::make_shared<Handle>(std::move(file));

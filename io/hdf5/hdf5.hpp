@@ -2,8 +2,8 @@
 // external raw data, virtual datasets and filter plugins are refused; the library's error stack
 // becomes one DataError with file and dataset. The only way in which this project reads HDF5.
 //
-// Thread-safety: calls are serialised inside (the library is not thread-safe), so different objects
-// may be used from different threads. One object belongs to one thread at a time.
+// Thread-safety: calls are serialised inside (not every build of the library is safe), so different
+// objects may be used from different threads. One object belongs to one thread at a time.
 #pragma once
 
 #include <cstdint>

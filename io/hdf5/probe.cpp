@@ -18,12 +18,14 @@
 #include <new>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/core/errors.hpp"
 #include "io/hdf5/attributes.hpp"
 #include "io/hdf5/chunk_guard.hpp"
 #include "io/hdf5/handle.hpp"
+#include "io/hdf5/sharing.hpp"
 #include "io/hdf5/storage.hpp"
 
 namespace gramtile::hdf5 {
@@ -163,10 +165,7 @@ class Walk {
 Verdict walk(const char* path) {
   try {
     H5Eset_auto2(H5E_DEFAULT, on_library_error, nullptr);
-    const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
-    H5Pset_fclose_degree(access.id(), H5F_CLOSE_STRONG);
-    H5Pset_file_locking(access.id(), false, true);
-    const Handle file(H5Fopen(path, H5F_ACC_RDONLY, access.id()), H5Fclose);
+    const Handle file = open_to_read(path);
     const Handle root(file.valid() ? H5Gopen2(file.id(), "/", H5P_DEFAULT) : -1, H5Gclose);
     if (root.valid()) Walk().visit(root.id());
     if (ran_out_of_memory) return Verdict::kHungry;
@@ -208,8 +207,19 @@ void make_memory_hostile() {
   H5garbage_collect();
 }
 
+/// Leaves the child none of the parent's files but `answer`: locks that the parent gives up by
+/// closing a file would else be held for as long as the child lives.
+int close_others(int answer) {
+  constexpr int kAnswer = 3;
+  ::dup2(answer, kAnswer);
+  ::close_range(kAnswer + 1, ~0U, 0);
+  if (::write(kAnswer, "c", 1) != 1) ::_exit(1);
+  return kAnswer;
+}
+
 [[noreturn]] void run_child(const char* path, std::uint64_t cpu_seconds, std::uint64_t mapped,
                             int answer) {
+  answer = close_others(answer);
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGXCPU, SIGSEGV, SIGBUS, SIGABRT})
     std::signal(number, SIG_DFL);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -226,6 +236,33 @@ void make_memory_hostile() {
 }
 
 // --- the parent ---------------------------------------------------------------------------------
+
+ForeignLock& foreign_lock() {
+  static auto* lock = new ForeignLock;  // never destroyed: files may be opened after main()
+  return *lock;
+}
+
+/// The child's first byte says that it has none of our files any more.
+void wait_until_closed(int answer) {
+  char closed = 0;
+  while (::read(answer, &closed, 1) < 0 && errno == EINTR) {
+  }
+}
+
+/// Forks for run_child(); returns when the child holds none of our files.
+pid_t start_child(const char* path, std::uint64_t cpu_seconds, const int (&pipe_ends)[2]) {
+  const ForeignLock& foreign = foreign_lock();
+  const std::uint64_t mapped = mapped_bytes();
+  if (foreign.lock) foreign.lock();
+  const pid_t child = ::fork();
+  if (child == 0) run_child(path, cpu_seconds, mapped, pipe_ends[1]);
+  const int error = errno;
+  ::close(pipe_ends[1]);
+  if (child > 0) wait_until_closed(pipe_ends[0]);
+  if (foreign.unlock) foreign.unlock();
+  errno = error;
+  return child;
+}
 
 struct Outcome {
   bool timed_out = false;
@@ -255,17 +292,37 @@ std::uint64_t size_of(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
 }
 
+/// Whether the library has the file open in this process already, for whomever.
+bool is_open(const std::string& path) {
+  struct stat wanted {};
+  if (::stat(path.c_str(), &wanted) != 0) return false;
+  const ssize_t count = H5Fget_obj_count(static_cast<hid_t>(H5F_OBJ_ALL), H5F_OBJ_FILE);
+  std::vector<hid_t> files(static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+  const ssize_t found =
+      H5Fget_obj_ids(static_cast<hid_t>(H5F_OBJ_ALL), H5F_OBJ_FILE, files.size(), files.data());
+  for (ssize_t i = 0; i < found; ++i) {
+    char name[4096];
+    struct stat open {};
+    const ssize_t length = H5Fget_name(files[static_cast<std::size_t>(i)], name, sizeof name);
+    if (length > 0 && ::stat(name, &open) == 0 && open.st_dev == wanted.st_dev &&
+        open.st_ino == wanted.st_ino)
+      return true;
+  }
+  return false;
+}
+
 }  // namespace
 
+void lock_while_forking(ForeignLock foreign) { foreign_lock() = std::move(foreign); }
+
 std::string probe(const std::string& path) {
+  if (is_open(path))
+    return "";  // the child would have it open, too, in a state without its threads
   const std::uint64_t cpu_seconds = kLeastSeconds + size_of(path) / kBytesPerSecond;
-  const std::uint64_t mapped = mapped_bytes();
   int pipe_ends[2];
   if (::pipe2(pipe_ends, O_CLOEXEC) != 0) throw IoError(path, "make a pipe to open", errno);
-  const pid_t child = ::fork();
-  if (child == 0) run_child(path.c_str(), cpu_seconds, mapped, pipe_ends[1]);
+  const pid_t child = start_child(path.c_str(), cpu_seconds, pipe_ends);
   const int fork_error = errno;
-  ::close(pipe_ends[1]);
   Outcome outcome;
   int status = 0;
   if (child > 0) {

@@ -10,7 +10,8 @@ namespace gramtile::hdf5 {
 /// Walks `path` in a child: every object, attribute and chunk index, and the values at both ends of
 /// every dataset that could be read here (but for compressed chunks of more than 16 MiB). Returns
 /// why the file must not be opened, "" when it may (also when the library merely refuses it, which
-/// it can say better itself).
+/// it can say better itself). A file that the library has open in this process already is not
+/// walked.
 ///
 /// Limits: 5 s of processor time and 1 s more for every 100 MB of file, twice that by the clock
 /// and at least 60 s, 512 MiB. The caller holds the library's lock. Throws IoError when the system

@@ -55,7 +55,7 @@ void Job::read_inputs() {
   if (inputs_are_read_) return;
   bool nonnegative = true;
   for (std::size_t i = 0; i < plan_.spec.sets.size(); ++i) {
-    SourceContents contents = read_contents(*plan_.sources[i]);
+    SourceContents contents = read_contents(*plan_.sources[i], request_.abandon);
     plan_.spec.sets[i].hash = std::move(contents.hash);
     nonnegative = nonnegative && contents.nonnegative;
   }

@@ -160,7 +160,8 @@ JobPlan plan_job(const JobRequest& request) {
   plan.options = {.data_type = request.data_type,
                   .num_threads = request.num_threads,
                   .memory_bytes = charges.engine_bytes(),
-                  .backend = request.backend};
+                  .backend = request.backend,
+                  .abandon = request.abandon};
   RunSpec& spec = plan.spec;
   spec.data_type = request.data_type;
   spec.layout = request.layout;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -77,6 +78,10 @@ struct JobRequest {
   bool no_lock = false;
   bool mixed_instruction_sets = false;  ///< see RunOptions
   std::string command;                  ///< stored in the file as provenance
+
+  /// When requested, the job is given up within a few hundredths of a second: it throws
+  /// Error(kInterrupted), and only the tiles in hand are lost. (run()'s `stop` finishes them.)
+  std::stop_token abandon = {};
 
   /// Told what the caller's user should know: of labels that were left out, of axes that look
   /// exchanged, of a run that goes on.

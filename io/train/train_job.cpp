@@ -97,10 +97,10 @@ TrainJob::TrainJob(TrainRequest request)
 
 TrainJob::~TrainJob() = default;
 
-void TrainJob::read_inputs() {
+void TrainJob::read_inputs(const std::stop_token& stop) {
   bool nonnegative = true;
   for (const auto& source : checked_) {
-    SourceContents contents = read_contents(*source);
+    SourceContents contents = read_contents(*source, stop);
     hashes_.push_back(std::move(contents.hash));
     nonnegative = nonnegative && contents.nonnegative;
   }
@@ -130,10 +130,11 @@ std::vector<SpecFact> TrainJob::facts() const {
   return facts;
 }
 
-ComputeOptions TrainJob::compute_options() const {
+ComputeOptions TrainJob::compute_options(std::stop_token stop) const {
   return {.data_type = request_.data_type,
           .num_threads = request_.num_threads,
-          .memory_bytes = plan_.engine_bytes};
+          .memory_bytes = plan_.engine_bytes,
+          .abandon = std::move(stop)};
 }
 
 std::unique_ptr<MatrixRoom> TrainJob::make_room(std::stop_token stop) const {
@@ -148,7 +149,12 @@ std::unique_ptr<MatrixRoom> TrainJob::make_room(std::stop_token stop) const {
 
 TrainOutcome TrainJob::run(const std::function<void(const Trainer&)>& on_step,
                            std::stop_token stop) {
-  read_inputs();
+  try {
+    read_inputs(stop);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kInterrupted) throw;
+    return {};
+  }
   const std::vector<SpecFact> run_facts = facts();
   SolveFiles files(request_.out, run_facts, creation_time(),
                    file_options(request_, inputs_.inputs.files));
@@ -164,7 +170,7 @@ TrainOutcome TrainJob::run(const std::function<void(const Trainer&)>& on_step,
   if (const InputSet* const set = inputs_.validation())
     validation.emplace(*checked_[1], inputs_.validation_targets, set->labels(), inputs_.classes);
   Trainer trainer(inputs_.inputs.program, {*checked_.front(), inputs_.targets},
-                  std::move(validation), request_.options, *room, compute_options(),
+                  std::move(validation), request_.options, *room, compute_options(stop),
                   std::move(state));
   trainer.notice = request_.notice;
   const InputSet* const set = inputs_.validation();

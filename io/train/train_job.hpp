@@ -50,8 +50,8 @@ class TrainJob {
 
  private:
   std::vector<SpecFact> facts() const;
-  void read_inputs();
-  ComputeOptions compute_options() const;
+  void read_inputs(const std::stop_token& stop);
+  ComputeOptions compute_options(std::stop_token stop) const;
   std::unique_ptr<MatrixRoom> make_room(std::stop_token stop) const;
 
   TrainRequest request_;

@@ -108,45 +108,19 @@ void diagonal_jacobian(const SharedNetwork& network, const ReadOnlyArray& x,
   });
 }
 
-/// ∂L/∂K of a call of gradient(): an array, two, or a function.
-class Upstream {
- public:
-  Upstream(const nb::object& given, const Images& images) {
-    const Index rows = images.x.num_images, columns = images.num_columns();
-    if (nb::isinstance<nb::tuple>(given)) {
-      const MatrixView u = keep(nb::object(given[0])), v = keep(nb::object(given[1]));
-      source_ = factor_upstream(u, v);
-    } else if (PyCallable_Check(given.ptr()) != 0) {
-      source_ = function_upstream(given, rows, columns);
-    } else {
-      source_ = std::make_unique<ArrayUpstream>(keep(given));
-    }
-  }
-
-  MatrixSource& source() { return *source_; }
-
- private:
-  MatrixView keep(const nb::handle& array) {
-    return matrix_of(arrays_.emplace_back(nb::cast<ReadOnlyArray>(array)));
-  }
-
-  std::vector<ReadOnlyArray> arrays_;
-  std::unique_ptr<MatrixSource> source_;
-};
-
 std::vector<double> gradient(const SharedNetwork& network, const ReadOnlyArray& x,
                              const std::optional<ReadOnlyArray>& z, const nb::object& given,
                              bool channels_last, const PlainOptions& options) {
   const Images images(x, z, channels_last);
-  Upstream upstream(given, images);
+  std::vector<ReadOnlyArray> arrays;
+  const auto upstream = caller_upstream(given, images.x.num_images, images.num_columns(), arrays);
   std::vector<double> result;
   run(network, images.x.shape, options, [&](const Program& program, const ComputeOptions& compute) {
     ArraySource rows = ArraySource::view(images.x);
     std::optional<ArraySource> columns;
     if (images.z) columns.emplace(ArraySource::view(*images.z));
     result =
-        kernel_gradient(program, rows, columns ? &*columns : nullptr, upstream.source(), compute)
-            .gradient;
+        kernel_gradient(program, rows, columns ? &*columns : nullptr, *upstream, compute).gradient;
   });
   return result;
 }

@@ -9,6 +9,8 @@
 #include "apps/common/units.hpp"
 #include "apps/python/binding/calls.hpp"
 #include "apps/python/binding/errors.hpp"
+#include "apps/python/binding/hdf5_sharing.hpp"
+#include "apps/python/binding/jobs.hpp"
 #include "engine/backend/backend.hpp"
 #include "engine/core/version.hpp"
 #include "engine/network/presets.hpp"
@@ -20,6 +22,8 @@ NB_MODULE(_engine, module) {
   nb::set_leak_warnings(false);
   gramtile::python::translate_errors();
   gramtile::python::bind_network(module);
+  gramtile::python::bind_jobs(module);
+  module.def("share_hdf5", &gramtile::python::share_hdf5);
   module.def("preset_names", &gramtile::preset_names);
   module.def("parse_bytes",
              [](const std::string& text) { return gramtile::apps::parse_bytes(text); });

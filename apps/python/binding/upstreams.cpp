@@ -79,9 +79,11 @@ class Function : public MatrixSource {
   Index num_rows_, num_columns_;
 };
 
-}  // namespace
+MatrixView keep(const nb::handle& array, std::vector<ReadOnlyArray>& arrays) {
+  return matrix_of(arrays.emplace_back(nb::cast<ReadOnlyArray>(array)));
+}
 
-std::unique_ptr<MatrixSource> factor_upstream(const MatrixView& u, const MatrixView& v) {
+std::unique_ptr<MatrixSource> factors(const MatrixView& u, const MatrixView& v) {
   if (u.num_columns != v.num_columns) {
     throw Error(ErrorKind::kUsage,
                 fmt::format("the factors have {} and {} columns; U [N, r] and V [M, r] have as "
@@ -91,9 +93,19 @@ std::unique_ptr<MatrixSource> factor_upstream(const MatrixView& u, const MatrixV
   return std::make_unique<Factors>(u, v);
 }
 
-std::unique_ptr<MatrixSource> function_upstream(nb::object function, Index num_rows,
-                                                Index num_columns) {
-  return std::make_unique<Function>(std::move(function), num_rows, num_columns);
+}  // namespace
+
+std::unique_ptr<MatrixSource> caller_upstream(const nb::object& given, Index num_rows,
+                                              Index num_columns,
+                                              std::vector<ReadOnlyArray>& arrays) {
+  if (nb::isinstance<nb::tuple>(given)) {
+    const nb::object u = given[0], v = given[1];
+    const MatrixView u_view = keep(u, arrays), v_view = keep(v, arrays);
+    return factors(u_view, v_view);
+  }
+  if (PyCallable_Check(given.ptr()) != 0)
+    return std::make_unique<Function>(given, num_rows, num_columns);
+  return std::make_unique<ArrayUpstream>(keep(given, arrays));
 }
 
 }  // namespace gramtile::python

@@ -15,18 +15,22 @@ from typing import Any
 
 from .errors import (CannotCreateError, ComputationError, DataError, Error, FileError, InterruptedRunError, LockedError,
                      NetworkError, NoSpaceError, PartMissingError, ResumeRefusedError, UnfinishedRunError, UsageError)
+from .files import Correlations, Finding, KernelFile, PredictionFile, Tile, TrainingFile, open
 from .gradient import Gradient
 from .layers import (Conv2d, Dense, Erf, Identity, Layer, LeakyReLU, Mixture, Parameter, ReLU, Repeat, ScaledParameter,
                      Sequential, Sum)
 from .network import Network, NetworkParameter, preset_names
+from ._runs import build, grad, predict, train
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "CannotCreateError", "ComputationError", "Conv2d", "DataError", "Dense", "Erf", "Error", "FileError", "Gradient",
-    "Identity", "InterruptedRunError", "Layer", "LeakyReLU", "LockedError", "Mixture", "Network", "NetworkError",
-    "NetworkParameter", "NoSpaceError", "Parameter", "PartMissingError", "ReLU", "Repeat", "ResumeRefusedError",
-    "ScaledParameter", "Sequential", "Sum", "UnfinishedRunError", "UsageError", "preset_names",
+    "CannotCreateError", "ComputationError", "Conv2d", "Correlations", "DataError", "Dense", "Erf", "Error",
+    "FileError", "Finding", "Gradient", "Identity", "InterruptedRunError", "KernelFile", "Layer", "LeakyReLU",
+    "LockedError", "Mixture", "Network", "NetworkError", "NetworkParameter", "NoSpaceError", "Parameter",
+    "PartMissingError", "PredictionFile", "ReLU", "Repeat", "ResumeRefusedError", "ScaledParameter", "Sequential", "Sum",
+    "Tile", "TrainingFile", "UnfinishedRunError", "UsageError", "build", "grad", "open", "predict", "preset_names",
+    "train",
 ]
 
 _FRONTS = ("jax", "plot", "sklearn", "torch")

@@ -8,6 +8,8 @@
 #include <new>
 #include <vector>
 
+#include "engine/core/errors.hpp"
+
 namespace gramtile {
 
 std::uint64_t hash64(std::span<const std::byte> bytes) {
@@ -66,7 +68,7 @@ std::string ContentHasher::digest() const {
   return text.data();
 }
 
-SourceContents read_contents(BlockSource& source) {
+SourceContents read_contents(BlockSource& source, const std::stop_token& abandon) {
   constexpr Index kBlockValues = 1 << 20;  // 8 MiB of doubles
   const ImageShape shape = source.shape();
   const std::array<Index, 4> header{source.num_examples(), shape.channels, shape.height,
@@ -77,6 +79,7 @@ SourceContents read_contents(BlockSource& source) {
   SourceContents contents;
   std::vector<double> pixels;
   for (Index start = 0; start < source.num_examples(); start += step) {
+    if (abandon.stop_requested()) throw Error(ErrorKind::kInterrupted, "interrupted");
     const Range range{start, std::min(start + step, source.num_examples())};
     pixels.resize(static_cast<std::size_t>(range.size() * shape.num_values()));
     source.read(range, pixels);

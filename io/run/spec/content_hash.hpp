@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -52,8 +53,9 @@ struct SourceContents {
   bool nonnegative = true;  ///< no pixel is negative
 };
 
-/// Reads in blocks of about 8 MiB. Throws what the source throws.
-SourceContents read_contents(BlockSource& source);
+/// Reads in blocks of about 8 MiB. Throws what the source throws, and Error(kInterrupted) between
+/// two blocks when `abandon` is requested.
+SourceContents read_contents(BlockSource& source, const std::stop_token& abandon = {});
 
 /// Hash of labels and their order.
 std::string label_hash(std::span<const std::int64_t> labels);
