@@ -1,5 +1,6 @@
 """The scikit-learn front: its own checks of estimators, kernel-predict's numbers, searches, what is refused."""
 
+import doctest
 import os
 import pickle
 import unittest
@@ -21,6 +22,7 @@ try:
 except ImportError:
     raise unittest.SkipTest("skipped: no scikit-learn")
 
+import gramtile.sklearn
 from gramtile.sklearn import KernelClassifier, KernelRegressor
 
 NET = gt.Sequential(gt.Conv2d(3, var_weight=2.0, var_bias=0.1), gt.ReLU(), gt.Dense())
@@ -33,6 +35,11 @@ def digits(seed, num_images, num_classes=3):
     x = np.abs(images(seed, num_images, (1, 8, 8)))
     x[np.arange(num_images), 0, labels] += 2
     return x, labels
+
+
+def load_tests(_, tests, __):
+    tests.addTests(doctest.DocTestSuite(gramtile.sklearn))
+    return tests
 
 
 class EstimatorTest(unittest.TestCase):
