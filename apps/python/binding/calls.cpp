@@ -35,6 +35,7 @@ struct Images {
   }
 
   Index num_columns() const { return (z ? *z : x).num_images; }
+  Index num_pairs() const { return x.num_images * num_columns() / (z ? 1 : 2); }
 
   ImageView x;
   std::optional<ImageView> z;
@@ -52,16 +53,36 @@ ComputeOptions compute_options(const PlainOptions& plain) {
   return options;
 }
 
-/// Runs call(program, options) without the interpreter's lock.
+/// What a call does, in pixels of maps of pairs: about a nanosecond each, several of a derivative.
+double work_of(const Program& program, Index num_pairs, double passes) {
+  double pixels = 0;
+  for (const Value& value : program.values) pixels += static_cast<double>(value.shape.num_pixels());
+  return pixels * passes * static_cast<double>(num_pairs);
+}
+
+/// Runs call(program, options) without the interpreter's lock. Short work, which is over before
+/// anybody could press Ctrl-C or a second thread be of use, is done by the calling thread alone.
 template <class Call>
-void run(const SharedNetwork& network, ImageShape shape, const PlainOptions& plain,
-         const Call& call) {
+void run(const SharedNetwork& network, ImageShape shape, Index num_pairs, double passes,
+         const PlainOptions& plain, const Call& call) {
+  constexpr double kWorthAThread = 5e5, kWorthWatching = 1e7;
   ComputeOptions options = compute_options(plain);
   const auto program = network.program(shape);
+  const double work = work_of(*program, num_pairs, passes);
+  if (work < kWorthAThread) options.num_threads = 1;
+  if (work < kWorthWatching) {
+    const nb::gil_scoped_release released;
+    return call(*program, options);
+  }
   run_interruptibly([&](std::stop_token stop) {
     options.abandon = std::move(stop);
     call(*program, options);
   });
+}
+
+constexpr double kGradientPasses = 4;
+double jacobian_passes(const SharedNetwork& network) {
+  return 4 + static_cast<double>(list_parameters(network.network()).size());
 }
 
 void kernel(const SharedNetwork& network, const ReadOnlyArray& x,
@@ -69,19 +90,21 @@ void kernel(const SharedNetwork& network, const ReadOnlyArray& x,
             const PlainOptions& options) {
   const Images images(x, z, channels_last);
   const MatrixSpan to = matrix_of(k);
-  run(network, images.x.shape, options, [&](const Program& program, const ComputeOptions& compute) {
-    images.z ? kernel_matrix(program, images.x, *images.z, to, compute)
-             : kernel_matrix(program, images.x, to, compute);
-  });
+  run(network, images.x.shape, images.num_pairs(), 1, options,
+      [&](const Program& program, const ComputeOptions& compute) {
+        images.z ? kernel_matrix(program, images.x, *images.z, to, compute)
+                 : kernel_matrix(program, images.x, to, compute);
+      });
 }
 
 void diagonal(const SharedNetwork& network, const ReadOnlyArray& x, const WritableArray& k,
               bool channels_last, const PlainOptions& options) {
   const ImageView images = images_of(x, channels_last);
   const MatrixSpan to = matrix_of(k);
-  run(network, images.shape, options, [&](const Program& program, const ComputeOptions& compute) {
-    kernel_diagonal(program, images, to, compute);
-  });
+  run(network, images.shape, images.num_images, 1, options,
+      [&](const Program& program, const ComputeOptions& compute) {
+        kernel_diagonal(program, images, to, compute);
+      });
 }
 
 void jacobian(const SharedNetwork& network, const ReadOnlyArray& x,
@@ -91,10 +114,11 @@ void jacobian(const SharedNetwork& network, const ReadOnlyArray& x,
   const Images images(x, z, channels_last);
   const CubeSpan to = cube_of(jacobian);
   const MatrixSpan k_to = k ? matrix_of(*k) : MatrixSpan{};
-  run(network, images.x.shape, options, [&](const Program& program, const ComputeOptions& compute) {
-    images.z ? kernel_jacobian(program, images.x, *images.z, to, k_to, compute)
-             : kernel_jacobian(program, images.x, to, k_to, compute);
-  });
+  run(network, images.x.shape, images.num_pairs(), jacobian_passes(network), options,
+      [&](const Program& program, const ComputeOptions& compute) {
+        images.z ? kernel_jacobian(program, images.x, *images.z, to, k_to, compute)
+                 : kernel_jacobian(program, images.x, to, k_to, compute);
+      });
 }
 
 void diagonal_jacobian(const SharedNetwork& network, const ReadOnlyArray& x,
@@ -103,9 +127,10 @@ void diagonal_jacobian(const SharedNetwork& network, const ReadOnlyArray& x,
   const ImageView images = images_of(x, channels_last);
   const CubeSpan to = cube_of(jacobian);
   const MatrixSpan k_to = k ? matrix_of(*k) : MatrixSpan{};
-  run(network, images.shape, options, [&](const Program& program, const ComputeOptions& compute) {
-    kernel_diagonal_jacobian(program, images, to, k_to, compute);
-  });
+  run(network, images.shape, images.num_images, jacobian_passes(network), options,
+      [&](const Program& program, const ComputeOptions& compute) {
+        kernel_diagonal_jacobian(program, images, to, k_to, compute);
+      });
 }
 
 std::vector<double> gradient(const SharedNetwork& network, const ReadOnlyArray& x,
@@ -115,13 +140,14 @@ std::vector<double> gradient(const SharedNetwork& network, const ReadOnlyArray& 
   std::vector<ReadOnlyArray> arrays;
   const auto upstream = caller_upstream(given, images.x.num_images, images.num_columns(), arrays);
   std::vector<double> result;
-  run(network, images.x.shape, options, [&](const Program& program, const ComputeOptions& compute) {
-    ArraySource rows = ArraySource::view(images.x);
-    std::optional<ArraySource> columns;
-    if (images.z) columns.emplace(ArraySource::view(*images.z));
-    result =
-        kernel_gradient(program, rows, columns ? &*columns : nullptr, *upstream, compute).gradient;
-  });
+  run(network, images.x.shape, images.num_pairs(), kGradientPasses, options,
+      [&](const Program& program, const ComputeOptions& compute) {
+        ArraySource rows = ArraySource::view(images.x);
+        std::optional<ArraySource> columns;
+        if (images.z) columns.emplace(ArraySource::view(*images.z));
+        result = kernel_gradient(program, rows, columns ? &*columns : nullptr, *upstream, compute)
+                     .gradient;
+      });
   return result;
 }
 

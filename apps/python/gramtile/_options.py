@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import Any, Optional, Tuple, Union
 
 import numpy as np
@@ -22,6 +23,12 @@ def result_type(dtype: Any, *images: Any) -> str:
     return name
 
 
+@lru_cache(maxsize=None)
+def _quota() -> int:
+    """Threads that the process may use, as its control group has it; looked up once."""
+    return _engine.usable_threads()
+
+
 def num_threads(threads: Optional[int]) -> int:
     """Threads of a call. None: what the process may use, but no more than OMP_NUM_THREADS, which is what
     joblib, Slurm and torch set for processes that share a machine; joblib's −1 is all."""
@@ -29,7 +36,7 @@ def num_threads(threads: Optional[int]) -> int:
         if threads < 1:
             raise ValueError(f"threads is {threads}; expected at least 1")
         return int(threads)
-    usable = _engine.usable_threads()
+    usable = min(len(os.sched_getaffinity(0)), _quota())
     bound = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     return min(usable, int(bound)) if threads is None and bound.isdigit() and int(bound) > 0 else usable
 
