@@ -5,6 +5,8 @@
 #include <malloc.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -67,6 +69,20 @@ void add_data_options(CLI::App& app, TrainArguments& arguments) {
   add_channels_last(app, arguments.compute.channels_last);
 }
 
+// What CLI::PositiveNumber says names the largest double, in 309 digits.
+CLI::Validator positive_number() {
+  return CLI::Validator(
+      [](const std::string& text) -> std::string {
+        double value = 0;
+        const char* const end = text.data() + text.size();
+        const auto read = std::from_chars(text.data(), end, value);
+        if (read.ec == std::errc() && read.ptr == end && value > 0 && std::isfinite(value))
+          return {};
+        return fmt::format("'{}' is no number above 0", text);
+      },
+      "");
+}
+
 void add_training_options(CLI::App& app, TrainArguments& arguments) {
   app.add_option("--objective", arguments.objective, objective_help())
       ->required()
@@ -86,15 +102,15 @@ void add_training_options(CLI::App& app, TrainArguments& arguments) {
       ->check(CLI::Range(Index{1}, Index{10'000'000}))
       ->option_text("n");
   app.add_option("--learning-rate", arguments.options.steps.learning_rate, "of adam (default 0.05)")
-      ->check(CLI::PositiveNumber)
+      ->check(positive_number())
       ->option_text("X");
   app.add_option("--max-step", arguments.options.steps.max_step,
                  "no step changes a logarithm by more (default 0.5)")
-      ->check(CLI::PositiveNumber)
+      ->check(positive_number())
       ->option_text("X");
   app.add_option("--noise", arguments.options.noise,
                  "λ: λ times the mean diagonal is added to K's (default 1e-3)")
-      ->check(CLI::PositiveNumber)
+      ->check(positive_number())
       ->option_text("R");
   app.add_flag("--fix-noise", arguments.options.noise_is_fixed, "λ is not trained");
   app.add_option("--seed", arguments.options.seed, "of random batches (default 0)")

@@ -33,6 +33,8 @@ class StatusLine {
 
   /// Seconds since the start, when it is time for another line.
   std::optional<double> due() const;
+  /// Since the start.
+  double seconds() const { return clock_() - start_; }
   void show(const std::string& text);
   /// Takes the terminal's line away, so that what is printed next starts on a clean one.
   void clear();

@@ -42,7 +42,21 @@ std::string describe_error(double error, bool classes) {
                  : fmt::format("mean squared error {:.6g}", error);
 }
 
-/// Step, objective, validation and time left.
+std::string_view name_of(TrainingPart part) {
+  switch (part) {
+    case TrainingPart::kKernel:
+      return "K";
+    case TrainingPart::kObjective:
+      return "objective";
+    case TrainingPart::kGradient:
+      return "gradient";
+    case TrainingPart::kValidation:
+      break;
+  }
+  return "validation";
+}
+
+/// Step and what of it is in hand; objective, validation and time left, once they are known.
 class StepProgress {
  public:
   StepProgress(const TrainJob& job, bool quiet)
@@ -50,22 +64,31 @@ class StepProgress {
         classes_(!job.inputs().classes.empty()),
         status_(progress_style(quiet)) {}
 
-  void show(const Trainer& trainer) {
+  /// A step is made, or the first one begins.
+  void made(const Trainer& trainer) {
     const auto& records = trainer.state().records;
-    if (!first_) first_ = records.size();
+    num_steps_ = static_cast<Index>(records.size());
+    if (!first_) first_ = num_steps_;
     if (records.empty()) return;
-    const auto seconds = status_.due();
-    if (!seconds) return;
-    const auto made = static_cast<double>(records.size() - *first_);
-    std::string text = fmt::format("step {} of {}  objective {:.6g}", records.size(), total_,
-                                   records.back().objective);
+    known_ = fmt::format("  objective {:.6g}", records.back().objective);
     for (auto r = records.rbegin(); r != records.rend(); ++r) {
       if (!r->validation) continue;
-      text += "  validation " + describe_error(*r->validation, classes_);
+      known_ += "  validation " + describe_error(*r->validation, classes_);
       break;
     }
-    const double left = static_cast<double>(total_) - static_cast<double>(records.size());
-    if (made > 0) text += fmt::format("  {} left at most", format_seconds(left * *seconds / made));
+    seconds_ = status_.seconds();
+  }
+
+  void show(TrainingPart part, double share) {
+    if (!status_.due()) return;
+    std::string text = fmt::format("step {} of {}: {}", num_steps_ + 1, total_, name_of(part));
+    if (share > 0) text += fmt::format(" {:.0f} %", 100 * share);
+    text += known_;
+    const auto made = static_cast<double>(num_steps_ - first_.value_or(0));
+    if (made > 0)
+      text +=
+          fmt::format("  {} left at most",
+                      format_seconds(static_cast<double>(total_ - num_steps_) * seconds_ / made));
     status_.show(text);
   }
   void clear() { status_.clear(); }
@@ -74,7 +97,10 @@ class StepProgress {
   const Index total_;
   const bool classes_;
   StatusLine status_;
-  std::optional<std::size_t> first_;
+  std::optional<Index> first_;  ///< steps that an interrupted run left
+  Index num_steps_ = 0;
+  double seconds_ = 0;  ///< until the last step was made
+  std::string known_;
 };
 
 void print_result(const TrainJob& job, const TrainOutcome& outcome, double seconds) {
@@ -143,7 +169,8 @@ int train(TrainRequest request, const TrainArguments& arguments,
   const auto start = std::chrono::steady_clock::now();
   StepProgress progress(job, quiet);
   const TrainOutcome outcome =
-      job.run([&](const Trainer& now) { progress.show(now); }, signals.token());
+      job.run([&](const Trainer& now) { progress.made(now); }, signals.token(),
+              [&](TrainingPart part, double share) { progress.show(part, share); });
   progress.clear();
   if (!outcome.complete) {
     print(stderr, fmt::format("{}: interrupted after {} of {} steps; continue with: {}\n",

@@ -84,7 +84,8 @@ class ArraySink : public TileSink {
 /// Every tile of `matrix` into `targets`.
 void fill(const MatrixSpec& matrix, const Program& program, const MatrixSources& sources,
           const ComputeOptions& options, const ArrayTargets& targets, Derivative derivative,
-          MatrixSource* upstream, Index tile_size, std::stop_token stop) {
+          MatrixSource* upstream, Index tile_size, std::stop_token stop,
+          const std::function<void(const Tile&)>& on_delivered) {
   const TileContent content = content_of(targets.kernel.data != nullptr, derivative);
   if (tile_size == 0) tile_size = choose_tile_size(program, matrix, options, content);
   const TilePlan plan = plan_tiles({matrix}, tile_size);
@@ -94,21 +95,22 @@ void fill(const MatrixSpec& matrix, const Program& program, const MatrixSources&
   request.content = content;
   request.upstream = upstream;
   ArraySink sink(targets, matrix.kind == MatrixKind::kSymmetric);
-  compute_tiles(request, options, sink, std::move(stop));
+  compute_tiles(request, options, sink, std::move(stop), on_delivered);
 }
 
 }  // namespace
 
 void fill_arrays(const Program& program, BlockSource& rows, BlockSource* columns,
                  const ComputeOptions& options, const ArrayTargets& targets, Derivative derivative,
-                 MatrixSource* upstream, Index tile_size, std::stop_token stop) {
+                 MatrixSource* upstream, Index tile_size, std::stop_token stop,
+                 const std::function<void(const Tile&)>& on_delivered) {
   const bool symmetric = columns == nullptr;
   const MatrixSpec matrix{.name = "K",
                           .kind = symmetric ? MatrixKind::kSymmetric : MatrixKind::kCross,
                           .num_rows = rows.num_examples(),
                           .num_columns = symmetric ? rows.num_examples() : columns->num_examples()};
   fill(matrix, program, {&rows, columns}, options, targets, derivative, upstream, tile_size,
-       std::move(stop));
+       std::move(stop), on_delivered);
 }
 
 void fill_diagonal(const Program& program, BlockSource& images, const ComputeOptions& options,
@@ -117,7 +119,7 @@ void fill_diagonal(const Program& program, BlockSource& images, const ComputeOpt
                           .kind = MatrixKind::kDiagonal,
                           .num_rows = images.num_examples(),
                           .num_columns = 1};
-  fill(matrix, program, {&images, nullptr}, options, targets, derivative, nullptr, 0, {});
+  fill(matrix, program, {&images, nullptr}, options, targets, derivative, nullptr, 0, {}, {});
 }
 
 ArrayResult compute_arrays(const Program& program, BlockSource& rows, BlockSource* columns,

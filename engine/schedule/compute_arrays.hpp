@@ -2,6 +2,7 @@
 // the tests stand on.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -28,11 +29,12 @@ struct ArrayTargets {
 /// do, so that a gradient's bits depend on neither threads nor memory; smaller only where
 /// options.memory_bytes asks for it. Of K and its jacobian no bit depends on it.
 /// Throws like compute_tiles. When `stop` is requested it returns early, and arrays are filled in
-/// part.
+/// part. `on_delivered` is passed on to compute_tiles.
 void fill_arrays(const Program& program, BlockSource& rows, BlockSource* columns,
                  const ComputeOptions& options, const ArrayTargets& targets,
                  Derivative derivative = Derivative::kNone, MatrixSource* upstream = nullptr,
-                 Index tile_size = 0, std::stop_token stop = {});
+                 Index tile_size = 0, std::stop_token stop = {},
+                 const std::function<void(const Tile&)>& on_delivered = {});
 
 /// The pairs (x, x) of every image into `targets`, whose matrices are [N, 1]: K(x, x), and its
 /// jacobian. Its K is the diagonal of the symmetric matrix to the last bit. Throws like

@@ -131,6 +131,7 @@ void Trainer::step(std::stop_token stop) {
   if (m.state.ended) return;
   const auto began = std::chrono::steady_clock::now();
   const TrainingState before = m.state;
+  m.function.watch = watch;
   const auto tell = [this](const std::string& text) {
     if (notice) notice(text);
   };
@@ -232,7 +233,7 @@ double Trainer::Impl::validation_error(std::stop_token stop) {
   }
   BlockSource& train = images ? static_cast<BlockSource&>(*images) : training.images;
   const auto kernel = room.make_store(train.num_examples());
-  store_kernel(here, train, compute, *kernel, stop);
+  store_kernel(here, train, compute, *kernel, stop, function.watch, TrainingPart::kValidation);
   const auto factored = room.factor(*kernel, space.noise(state.point) * mean_diagonal(*kernel));
   const std::vector<double> a = coefficients(factored->solver(), targets);
   std::vector<double> outputs;

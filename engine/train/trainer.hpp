@@ -90,6 +90,9 @@ class Trainer {
   /// Told what the user should know: of factorisations that failed, of numbers at their bounds.
   std::function<void(const std::string&)> notice = {};
 
+  /// Told how far the step in hand is, but not of the solver's progress (SolverOptions).
+  TrainingWatch watch = {};
+
   /// One step; afterwards state() has its record, or has ended. Throws what images, engine and
   /// solver throw, Error(kOther) where no step that was tried has a value, and Error(kInterrupted);
   /// state() is then as it was.

@@ -55,6 +55,20 @@ class StoreSink final : public TileSink {
   std::vector<double> values_;
 };
 
+/// Tells `watch` of tiles as they come; of `num_images` images' symmetric matrix.
+std::function<void(const Tile&)> counting(const TrainingWatch& watch, TrainingPart part,
+                                          Index num_images) {
+  if (!watch) return {};
+  const double total = 0.5 * static_cast<double>(num_images) * static_cast<double>(num_images + 1);
+  watch(part, 0);
+  return [&watch, part, total, done = 0.0](const Tile& tile) mutable {
+    const auto rows = static_cast<double>(tile.rows.size());
+    const bool on_diagonal = tile.rows.start == tile.columns.start;
+    done += on_diagonal ? 0.5 * rows * (rows + 1) : rows * static_cast<double>(tile.columns.size());
+    watch(part, done / total);
+  };
+}
+
 void check_stop(std::stop_token stop) {
   if (stop.stop_requested()) throw Error(ErrorKind::kInterrupted, "stopped");
 }
@@ -62,7 +76,8 @@ void check_stop(std::stop_token stop) {
 }  // namespace
 
 void store_kernel(const Program& program, BlockSource& images, const ComputeOptions& options,
-                  SymmetricStore& store, std::stop_token stop) {
+                  SymmetricStore& store, std::stop_token stop, const TrainingWatch& watch,
+                  TrainingPart part) {
   const MatrixSpec matrix{.name = "K",
                           .kind = MatrixKind::kSymmetric,
                           .num_rows = images.num_examples(),
@@ -76,7 +91,7 @@ void store_kernel(const Program& program, BlockSource& images, const ComputeOpti
   std::iota(request.tiles.begin(), request.tiles.end(), 0);
   request.content = content;
   StoreSink sink(store);
-  compute_tiles(request, options, sink, stop);
+  compute_tiles(request, options, sink, stop, counting(watch, part, images.num_examples()));
   check_stop(stop);
 }
 
@@ -110,14 +125,15 @@ Evaluation TrainingFunction::evaluate(std::span<const double> point,
     failure_ = fmt::format("{} is at its bound", space_.name(i));
     return {.value = kNone, .gradient = {}};
   }
-  StopWatch watch;
+  StopWatch clock;
   const Program program = program_at(point);
   const auto n = static_cast<double>(examples.images.num_examples());
   const auto kernel = room_.make_store(examples.images.num_examples());
-  store_kernel(program, examples.images, options_, *kernel, stop);
-  seconds_.kernel = watch.lap();
+  store_kernel(program, examples.images, options_, *kernel, stop, watch);
+  seconds_.kernel = clock.lap();
   const double noise = space_.noise(point), mean = mean_diagonal(*kernel);
   ObjectiveResult result;
+  if (watch) watch(TrainingPart::kObjective, 0);
   try {
     result = objective_.evaluate({.kernel = *kernel,
                                   .jitter = noise * mean,
@@ -130,14 +146,15 @@ Evaluation TrainingFunction::evaluate(std::span<const double> point,
   }
   const double trace = result.sees_jitter ? result.upstream->trace() : 0;
   result.upstream->add_to_diagonal(noise / n * trace);
-  seconds_.objective = watch.lap();
+  seconds_.objective = clock.lap();
   check_stop(stop);
   std::vector<double> gradient(program.parameters.size());
   fill_arrays(program, examples.images, nullptr, options_,
               {.kernel = {}, .jacobian = {}, .gradient = gradient}, Derivative::kGradient,
-              result.upstream.get(), 0, stop);
+              result.upstream.get(), 0, stop,
+              counting(watch, TrainingPart::kGradient, examples.images.num_examples()));
   check_stop(stop);
-  seconds_.gradient = watch.lap();
+  seconds_.gradient = clock.lap();
   return {.value = result.value,
           .gradient = space_.to_coordinates(point, gradient, noise * mean * trace)};
 }

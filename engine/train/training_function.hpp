@@ -7,6 +7,7 @@
 // on K: the diagonal of ∂L/∂K gets λ/N·tr ∂L/∂K̃ (docs/mathematics.md §12).
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -28,6 +29,13 @@ struct TrainingExamples {
   std::span<const Index> subset = {};  ///< of a sub-batch, ascending
 };
 
+/// What a step spends its time with.
+enum class TrainingPart { kKernel, kObjective, kGradient, kValidation };
+
+/// Told now and then what is in hand and what share of it is done, 0 where that is not known; from
+/// one thread at a time, not always the caller's.
+using TrainingWatch = std::function<void(TrainingPart part, double share)>;
+
 /// Seconds of the parts of an evaluation.
 struct EvaluationSeconds {
   double kernel = 0, objective = 0, gradient = 0;
@@ -46,6 +54,8 @@ class TrainingFunction {
   Evaluation evaluate(std::span<const double> point, const TrainingExamples& examples,
                       std::stop_token stop = {});
 
+  TrainingWatch watch = {};
+
   /// Of the last evaluation.
   const std::string& failure() const { return failure_; }
   const EvaluationSeconds& seconds() const { return seconds_; }
@@ -63,9 +73,11 @@ class TrainingFunction {
   EvaluationSeconds seconds_;
 };
 
-/// K(images, images) into `store`. Throws as compute_tiles does, and Error(kInterrupted).
+/// K(images, images) into `store`; tells `watch` of it as `part`. Throws as compute_tiles does, and
+/// Error(kInterrupted).
 void store_kernel(const Program& program, BlockSource& images, const ComputeOptions& options,
-                  SymmetricStore& store, std::stop_token stop);
+                  SymmetricStore& store, std::stop_token stop, const TrainingWatch& watch = {},
+                  TrainingPart part = TrainingPart::kKernel);
 
 /// Mean of the diagonal.
 double mean_diagonal(const SymmetricSource& kernel);

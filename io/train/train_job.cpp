@@ -137,18 +137,20 @@ ComputeOptions TrainJob::compute_options(std::stop_token stop) const {
           .abandon = std::move(stop)};
 }
 
-std::unique_ptr<MatrixRoom> TrainJob::make_room(std::stop_token stop) const {
-  const SolverOptions options{.num_threads = request_.num_threads,
-                              .memory_bytes = plan_.working_bytes,
-                              .stop = std::move(stop)};
+std::unique_ptr<MatrixRoom> TrainJob::make_room(std::stop_token stop,
+                                                const TrainingWatch& watch) const {
+  SolverOptions options{.num_threads = request_.num_threads,
+                        .memory_bytes = plan_.working_bytes,
+                        .stop = std::move(stop)};
+  if (watch) options.on_progress = [watch](double) { watch(TrainingPart::kObjective, 0); };
   if (plan_.in_memory) return make_memory_room(options);
   std::string folder = request_.work_folder;
   if (folder.empty()) folder = std::filesystem::path(request_.out).parent_path().string();
   return make_disk_room(folder.empty() ? "." : folder, options);
 }
 
-TrainOutcome TrainJob::run(const std::function<void(const Trainer&)>& on_step,
-                           std::stop_token stop) {
+TrainOutcome TrainJob::run(const std::function<void(const Trainer&)>& on_step, std::stop_token stop,
+                           const TrainingWatch& watch) {
   try {
     read_inputs(stop);
   } catch (const Error& error) {
@@ -165,7 +167,7 @@ TrainOutcome TrainJob::run(const std::function<void(const Trainer&)>& on_step,
   }
   std::optional<TrainingState> state;
   if (!files.state_path().empty()) state = read_training(files.state_path());
-  const auto room = make_room(stop);
+  const auto room = make_room(stop, watch);
   std::optional<ValidationSet> validation;
   if (const InputSet* const set = inputs_.validation())
     validation.emplace(*checked_[1], inputs_.validation_targets, set->labels(), inputs_.classes);
@@ -173,6 +175,7 @@ TrainOutcome TrainJob::run(const std::function<void(const Trainer&)>& on_step,
                   std::move(validation), request_.options, *room, compute_options(stop),
                   std::move(state));
   trainer.notice = request_.notice;
+  trainer.watch = watch;
   const InputSet* const set = inputs_.validation();
   const TrainingOrigin origin{.network = to_json(inputs_.inputs.network),
                               .training_source = inputs_.inputs.sets.front().description,

@@ -42,17 +42,18 @@ class TrainJob {
   const TrainInputs& inputs() const { return inputs_; }
   const TrainPlan& plan() const { return plan_; }
 
-  /// Makes every step that is left. `on_step` is told of each, and of the state before the first.
+  /// Makes every step that is left. `on_step` is told of each, and of the state before the first;
+  /// `watch` of how far the step in hand is.
   /// When `stop` is requested, the step in hand is given up and the outcome is not complete. At
   /// most once.
   TrainOutcome run(const std::function<void(const Trainer&)>& on_step = {},
-                   std::stop_token stop = {});
+                   std::stop_token stop = {}, const TrainingWatch& watch = {});
 
  private:
   std::vector<SpecFact> facts() const;
   void read_inputs(const std::stop_token& stop);
   ComputeOptions compute_options(std::stop_token stop) const;
-  std::unique_ptr<MatrixRoom> make_room(std::stop_token stop) const;
+  std::unique_ptr<MatrixRoom> make_room(std::stop_token stop, const TrainingWatch& watch) const;
 
   TrainRequest request_;
   TrainInputs inputs_;
