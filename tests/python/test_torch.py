@@ -5,6 +5,10 @@ import copy
 import doctest
 import io
 import math
+import os
+import signal
+import threading
+import time
 import unittest
 import warnings
 
@@ -301,6 +305,36 @@ class RefusalsTest(unittest.TestCase):
             self.assertTrue(torch.equal(k.cpu(), gt_torch.Module(SHARED)(x)))
             k.sum().backward()
             self.assertTrue(all(p.grad.device.type == device for p in module.parameters()))
+
+
+class InterruptTest(unittest.TestCase):
+    def seconds_to_interrupt(self, call):
+        """From Ctrl-C, 0.3 s after the call began, to KeyboardInterrupt."""
+        sent = []
+
+        def send():
+            sent.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGINT)
+
+        timer = threading.Timer(0.3, send)
+        timer.start()
+        with self.assertRaises(KeyboardInterrupt):
+            call()
+        return time.monotonic() - sent[0]
+
+    def test_ctrl_c_ends_both_passes_within_a_fifth_of_a_second(self):
+        # The backward pass of so many takes seconds on any machine. A busy one may be late: the least of a few counts.
+        x = tensors(1, 400, (1, 28, 28), torch.float32).abs()
+        module = gt_torch.Module("resnet32-gp")
+        k = module(x)
+        for name, call in {"backward": lambda: k.sum().backward(retain_graph=True),
+                           "forward": lambda: module(torch.cat([x] * 5))}.items():
+            times = []
+            while len(times) < 5 and not (times and min(times) <= 0.2):
+                times.append(self.seconds_to_interrupt(call))
+            print(f"Ctrl-C in torch's {name} pass: {min(times):.3f} s")
+            self.assertLessEqual(min(times), 0.2)
+        self.assertTrue(all(p.grad is None for p in module.parameters()))
 
 
 class KernelsOfPairs(Dataset):

@@ -78,13 +78,14 @@ class Module(nn.Module):
         self._keywords = keywords
         self._places: Dict[str, Tuple[str, str]] = {}
         self._initial: Dict[str, Tuple[float, float]] = {}
+        named = self._net.to_dict()["parameters"]
         for parameter in self._net.parameters:
-            self._add(parameter)
+            self._add(parameter, parameter.name in named)
 
-    def _add(self, parameter: NetworkParameter) -> None:
+    def _add(self, parameter: NetworkParameter, is_named: bool) -> None:
         stored = parameter.value if parameter.kind == "logit" else float(np.log(parameter.value)) if (
             parameter.value > 0) else -np.inf
-        place, name = self._place_of(parameter)
+        place, name = self._place_of(parameter, is_named)
         self._places[parameter.name] = place, name
         self._initial[parameter.name] = stored, parameter.value
         if place and place not in self._modules:
@@ -96,9 +97,9 @@ class Module(nn.Module):
         else:
             owner.register_buffer(name, tensor)
 
-    def _place_of(self, parameter: NetworkParameter) -> Tuple[str, str]:
+    def _place_of(self, parameter: NetworkParameter, is_named: bool) -> Tuple[str, str]:
         """Submodule (or "") and attribute. The names of numbers have one dot; those of users are their affair."""
-        if parameter.name in self._net.to_dict()["parameters"]:
+        if is_named:
             name = "log_" + parameter.name.replace(".", "_")
             while hasattr(self, name):
                 name += "_"
