@@ -10,6 +10,9 @@ namespace gramtile {
 /// Counts and positions of examples, pixels and tiles. Signed, so that differences are safe.
 using Index = std::int64_t;
 
+/// A count as the standard library counts. `n` is not negative.
+constexpr std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
+
 /// Half-open range [start, stop).
 struct Range {
   Index start = 0;

@@ -8,10 +8,6 @@ namespace {
 
 constexpr Index kPanel = 8;  // blocks per panel edge
 
-Index num_blocks(Index extent, Index tile_size) {
-  return extent / tile_size + (extent % tile_size > 0 ? 1 : 0);
-}
-
 /// Σ (n − i) for i < k: what k rows of a triangle with edge n hold.
 Index triangle_rows(Index n, Index k) { return k * n - k * (k - 1) / 2; }
 

@@ -25,6 +25,12 @@ struct MatrixSpec {
   Index num_columns = 0;  ///< 1 for kDiagonal
 };
 
+/// Blocks of `tile_size` that cover `extent`, the last one smaller. For every extent that Index
+/// holds.
+constexpr Index num_blocks(Index extent, Index tile_size) {
+  return extent / tile_size + (extent % tile_size > 0 ? 1 : 0);
+}
+
 /// One tile: rows × columns of one matrix. A tile of a symmetric matrix stands for its mirror image
 /// too.
 struct Tile {

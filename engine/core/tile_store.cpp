@@ -9,10 +9,6 @@
 namespace gramtile {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
-Index num_blocks(Index extent, Index tile_size) { return (extent + tile_size - 1) / tile_size; }
-
 double entry_of(std::span<const std::byte> entries, DataType type, Index i) {
   if (type == DataType::kFloat64) {
     double value;

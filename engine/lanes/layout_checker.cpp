@@ -7,9 +7,9 @@
 namespace gramtile {
 namespace {
 
-using layout::all_columns, layout::all_rows, layout::as_size, layout::require;
+using layout::all_columns, layout::all_rows, layout::require;
 using layout::Columns, layout::Consumer, layout::ForwardCheck, layout::Next, layout::Rows;
-using layout::Scratch, layout::Slots, layout::Source, layout::Window;
+using layout::Scratch, layout::Slots, layout::Window;
 
 /// Adjoints are tagged with their value and the number of readers that have contributed.
 class ReverseCheck {
@@ -59,7 +59,7 @@ class ReverseCheck {
   }
 
   /// The adjoint of step i's output, and on the way its part in the addend's.
-  class AdjointSource : public Source {
+  class AdjointSource : public layout::Source {
    public:
     AdjointSource(ReverseCheck& check, Index i) : check_(check), i_(i) {}
     void take(const Rows& rows) override {

@@ -12,8 +12,6 @@
 
 namespace gramtile::layout {
 
-inline std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 inline void require(bool holds, const char* what) {
   if (!holds) throw std::logic_error(what);
 }

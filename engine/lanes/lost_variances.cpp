@@ -8,8 +8,6 @@
 namespace gramtile {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 /// One value's variances, and what of them comes from lost pixels.
 struct Variances {
   reference::Map all, lost;

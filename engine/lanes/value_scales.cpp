@@ -7,8 +7,6 @@
 namespace gramtile {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 /// Maps within 2^±40 keep their power: far inside float's range (2^±126), with room for images that
 /// are mostly black or not about 1; and shortcuts that are multiplied by 1 stay so for longer.
 constexpr int kSteadyExponent = 40;

@@ -8,8 +8,6 @@
 namespace gramtile {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 class SetValues {
  public:
   explicit SetValues(std::span<const double> values) : values_(values) {}

@@ -20,8 +20,6 @@
 namespace gramtile {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 /// One tile on its way through the pipeline. Results are of the run's data type.
 struct TileTask : PipelineItem {
   Tile tile;

@@ -16,8 +16,6 @@ namespace {
 
 using Vector = std::span<double>;
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 double dot(std::span<const double> a, std::span<const double> b) {
   double sum = 0;
   for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];

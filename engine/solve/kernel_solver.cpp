@@ -13,8 +13,6 @@
 namespace gramtile {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 double square_sum(std::span<const double> values) {
   double sum = 0;
   for (const double value : values) sum += value * value;

@@ -11,8 +11,6 @@
 namespace gramtile {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 // Columns of W that a task takes: wide enough for dgemm, enough tasks for many threads.
 constexpr Index kSliceColumns = 64;
 // Rows of W that a task takes.

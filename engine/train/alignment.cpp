@@ -7,8 +7,6 @@
 namespace gramtile {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 constexpr Index kRowsAtOnce = 64;
 
 struct Products {

@@ -7,8 +7,6 @@
 namespace gramtile {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 /// 0 … bound − 1, each as likely: draws beyond the last whole multiple of the bound are drawn
 /// again.
 std::uint64_t below(std::mt19937_64& random, std::uint64_t bound) {

@@ -5,8 +5,6 @@
 namespace gramtile {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 /// Rows and columns `chosen`, ascending, of a matrix that lives as long.
 class SubMatrix final : public SymmetricSource {
  public:

@@ -8,8 +8,6 @@
 namespace gramtile {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 // Columns of the square that are made at a time. The bits depend on it, so it does not follow the
 // memory.
 constexpr Index kSquareColumns = 256;

@@ -3,8 +3,6 @@
 namespace gramtile {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 class DenseStore final : public SymmetricStore {
  public:
   explicit DenseStore(Index size) : size_(size), values_(as_size(size * size)) {}

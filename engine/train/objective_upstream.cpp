@@ -4,11 +4,6 @@
 #include <utility>
 
 namespace gramtile {
-namespace {
-
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
-}  // namespace
 
 void ObjectiveUpstream::set_matrix(const SymmetricSource& matrix, double scale) {
   matrix_ = &matrix;

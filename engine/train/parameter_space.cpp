@@ -10,8 +10,6 @@
 namespace gramtile {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 void check_bounds(const std::string& name, double value) {
   if (value >= kLeastVariance && value <= kMostVariance) return;
   throw Error(ErrorKind::kUsage,

@@ -12,14 +12,12 @@
 #include "io/data/array_names.hpp"
 #include "io/data/axis_order.hpp"
 #include "io/data/bad_data.hpp"
+#include "io/data/inflate.hpp"
 #include "io/data/raw_array.hpp"
 #include "io/hdf5/hdf5.hpp"
 
 namespace gramtile {
 namespace {
-
-// Deflate packs 1032 : 1 at best; what claims more was never written, or lies.
-constexpr std::uint64_t kMaxRatio = 1032;
 
 std::vector<std::uint64_t> unsigned_shape(const hdf5::Dataset& dataset) {
   return {dataset.shape().begin(), dataset.shape().end()};
@@ -192,7 +190,7 @@ void check_images(const std::string& name, const hdf5::Dataset& images) {
   image_shape_of(name, 0, unsigned_shape(images));
   const std::uint64_t declared =
       static_cast<std::uint64_t>(images.num_elements()) * type.size_bytes;
-  if (declared / kMaxRatio >= images.stored_bytes() && images.stored_bytes() < declared) {
+  if (declared / kMaxDeflateRatio >= images.stored_bytes() && images.stored_bytes() < declared) {
     throw DataError(name, fmt::format("expected {} bytes of pixels, found {} stored: the dataset "
                                       "was never written",
                                       declared, images.stored_bytes()));

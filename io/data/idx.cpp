@@ -12,8 +12,8 @@
 namespace gramtile {
 namespace {
 
-constexpr std::size_t kMaxRank = 4;
-constexpr std::size_t kMaxHeaderBytes = 4 + 4 * kMaxRank;
+constexpr std::size_t kMaxIdxRank = 4;
+constexpr std::size_t kMaxIdxHeaderBytes = 4 + 4 * kMaxIdxRank;
 
 ElementType element_type(const std::string& name, std::byte code) {
   switch (std::to_integer<unsigned>(code)) {
@@ -41,7 +41,7 @@ struct Header {
   std::uint64_t size_bytes = 0;
 };
 
-// `head` holds the first kMaxHeaderBytes of the contents, or all of them when there are fewer.
+// `head` holds the first kMaxIdxHeaderBytes of the contents, or all of them when there are fewer.
 Header parse_header(const std::string& name, std::span<const std::byte> head) {
   if (head.size() < 4 || head[0] != std::byte{0} || head[1] != std::byte{0}) {
     refuse_data(name, 0, "an IDX magic number such as 00 00 08 03",
@@ -49,7 +49,8 @@ Header parse_header(const std::string& name, std::span<const std::byte> head) {
   }
   Header header{.type = element_type(name, head[2]), .shape = {}, .size_bytes = 0};
   const auto rank = std::to_integer<std::size_t>(head[3]);
-  if (rank < 1 || rank > kMaxRank) refuse_data(name, 3, "a rank of 1 to 4", std::to_string(rank));
+  if (rank < 1 || rank > kMaxIdxRank)
+    refuse_data(name, 3, "a rank of 1 to 4", std::to_string(rank));
   header.size_bytes = 4 + 4 * rank;
   if (head.size() < header.size_bytes) {
     refuse_data(name, head.size(), fmt::format("a header of {} bytes", header.size_bytes),
@@ -78,13 +79,13 @@ RawArray array_of(SharedBytes bytes, Header header) {
 }  // namespace
 
 RawArray parse_idx(SharedBytes bytes) {
-  Header header = parse_header(bytes->name(), read_head(*bytes, kMaxHeaderBytes));
+  Header header = parse_header(bytes->name(), read_head(*bytes, kMaxIdxHeaderBytes));
   return array_of(std::move(bytes), std::move(header));
 }
 
 RawArray parse_idx_gzip(const SharedBytes& bytes, std::uint64_t in_memory_bytes) {
   // A gzip file does not tell its size: unpack the header, which does, then all of it.
-  std::vector<std::byte> head(kMaxHeaderBytes);
+  std::vector<std::byte> head(kMaxIdxHeaderBytes);
   head.resize(InflateStream(bytes, Compression::kGzip).read(head));
   Header header = parse_header(bytes->name(), head);
   const auto array_bytes = checked_size(header.shape, static_cast<std::uint64_t>(header.type.size));

@@ -19,14 +19,11 @@ namespace {
 constexpr std::size_t kInputBytes = std::size_t{1} << 16;
 constexpr std::size_t kOutputBytes = std::size_t{1} << 18;
 
-// Deflate's best: 258 bytes for two bits, 1032 : 1.
-constexpr std::uint64_t kMaxRatio = 1032;
-
 void check_ratio(const ByteSource& input, const UnpackRequest& request) {
-  if (request.size / kMaxRatio <= input.size()) return;
+  if (request.size / kMaxDeflateRatio <= input.size()) return;
   refuse_data(request.name, 0,
               fmt::format("contents of at most {} bytes ({} compressed ones hold no more)",
-                          input.size() * kMaxRatio, input.size()),
+                          input.size() * kMaxDeflateRatio, input.size()),
               fmt::format("{} declared", request.size));
 }
 

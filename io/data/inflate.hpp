@@ -20,6 +20,9 @@ enum class Compression {
   kDeflate,  ///< RFC 1951, bare, as zip members are; the caller checks the CRC
 };
 
+/// Deflate's best: 258 bytes for two bits. What claims more was never written, or lies.
+constexpr std::uint64_t kMaxDeflateRatio = 1032;
+
 /// Reads a compressed source from its beginning to its end. Holds about 100 KB.
 class InflateStream {
  public:

@@ -18,15 +18,15 @@
 namespace gramtile {
 namespace {
 
-constexpr std::string_view kMagic = "MATLAB 5.0 MAT-file";
+constexpr std::string_view kMatMagic = "MATLAB 5.0 MAT-file";
 constexpr std::uint64_t kHeaderBytes = 128;
 constexpr std::uint64_t kTagBytes = 8;
 constexpr std::size_t kMaxVariables = 1000;
-constexpr std::size_t kMaxRank = 8;
+constexpr std::size_t kMaxMatRank = 8;
 constexpr std::uint32_t kMatrix = 14, kCompressed = 15;  // types of a variable's element
 constexpr std::uint32_t kMaxNameBytes = 256;
 // Flags, dimensions, name and the tag of the data, each with its tag.
-constexpr std::uint64_t kMaxMatrixHead = 16 + 8 + 4 * kMaxRank + 8 + kMaxNameBytes + 16;
+constexpr std::uint64_t kMaxMatrixHead = 16 + 8 + 4 * kMaxMatRank + 8 + kMaxNameBytes + 16;
 
 std::uint32_t u32(std::span<const std::byte> bytes, std::size_t at) {
   std::uint32_t value = 0;
@@ -108,7 +108,7 @@ MatrixHead parse_head(const std::string& file, std::uint64_t offset,
   head.matlab_class = word & 0xff;
   head.is_complex = (word & 0x800) != 0;
   const Element extents = reader.next();
-  if (extents.type != 5 || extents.size % 4 != 0 || extents.size > 4 * kMaxRank) {
+  if (extents.type != 5 || extents.size % 4 != 0 || extents.size > 4 * kMaxMatRank) {
     reader.refuse("at most 8 extents", extents.size);
   }
   for (std::size_t at = extents.size; at > 0; at -= 4) {
@@ -272,8 +272,8 @@ const Variable& find_chosen(const SharedBytes& bytes, const std::vector<Variable
 }  // namespace
 
 bool is_mat5(std::span<const std::byte> head) {
-  return head.size() >= kMagic.size() &&
-         std::memcmp(head.data(), kMagic.data(), kMagic.size()) == 0;
+  return head.size() >= kMatMagic.size() &&
+         std::memcmp(head.data(), kMatMagic.data(), kMatMagic.size()) == 0;
 }
 
 std::unique_ptr<ImageReader> open_mat5(const SharedBytes& bytes, const std::string& key,

@@ -16,9 +16,9 @@
 namespace gramtile {
 namespace {
 
-constexpr std::size_t kMaxHeaderBytes = 65536;  // NumPy itself stops at 10,000
-constexpr std::size_t kMaxRank = 8;
-constexpr std::string_view kMagic("\x93NUMPY", 6);
+constexpr std::size_t kMaxNpyHeaderBytes = 65536;  // NumPy itself stops at 10,000
+constexpr std::size_t kMaxNpyRank = 8;
+constexpr std::string_view kNpyMagic("\x93NUMPY", 6);
 
 // The dict literal of the header, read strictly: three keys, each once, in any order.
 class HeaderParser {
@@ -96,7 +96,7 @@ class HeaderParser {
     std::vector<std::uint64_t> shape;
     expect('(', "'(' of the shape");
     while (!accept(')')) {
-      if (shape.size() == kMaxRank) fail("a rank of at most 8");
+      if (shape.size() == kMaxNpyRank) fail("a rank of at most 8");
       shape.push_back(parse_extent());
       if (!accept(',') && (peek() != ')' || shape.size() == 1)) fail("',' in the shape");
     }
@@ -156,9 +156,10 @@ struct HeaderPlace {
 };
 
 HeaderPlace find_header(const std::string& name, std::span<const std::byte> head) {
-  if (head.size() < kMagic.size() || std::memcmp(head.data(), kMagic.data(), kMagic.size()) != 0) {
+  if (head.size() < kNpyMagic.size() ||
+      std::memcmp(head.data(), kNpyMagic.data(), kNpyMagic.size()) != 0) {
     refuse_data(name, 0, "the .npy magic 93 4e 55 4d 50 59",
-                hex(head.first(std::min(head.size(), kMagic.size()))));
+                hex(head.first(std::min(head.size(), kNpyMagic.size()))));
   }
   const unsigned major = head.size() < 8 ? 0 : std::to_integer<unsigned>(head[6]);
   if (major < 1 || major > 3 || head[7] != std::byte{0}) {
@@ -174,8 +175,8 @@ HeaderPlace find_header(const std::string& name, std::span<const std::byte> head
   for (std::size_t i = length_bytes; i-- > 0;) {  // little-endian
     place.size = place.size << 8 | std::to_integer<std::size_t>(head[8 + i]);
   }
-  if (place.size > kMaxHeaderBytes) {
-    refuse_data(name, 8, fmt::format("a header of at most {} bytes", kMaxHeaderBytes),
+  if (place.size > kMaxNpyHeaderBytes) {
+    refuse_data(name, 8, fmt::format("a header of at most {} bytes", kMaxNpyHeaderBytes),
                 std::to_string(place.size));
   }
   return place;

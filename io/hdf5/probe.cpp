@@ -134,7 +134,7 @@ void visit_dataset(hid_t dataset) {
 
 /// Goes on where an object cannot be opened, as whoever asks for another one does: H5Ovisit() would
 /// end there, and what it has not come to would be opened unseen.
-class Walk {
+class ProbingWalk {
  public:
   void visit(hid_t object) {
     H5O_info_t info;
@@ -167,7 +167,7 @@ Verdict walk(const char* path) {
     H5Eset_auto2(H5E_DEFAULT, on_library_error, nullptr);
     const Handle file = open_to_read(path);
     const Handle root(file.valid() ? H5Gopen2(file.id(), "/", H5P_DEFAULT) : -1, H5Gclose);
-    if (root.valid()) Walk().visit(root.id());
+    if (root.valid()) ProbingWalk().visit(root.id());
     if (ran_out_of_memory) return Verdict::kHungry;
     return file.valid() ? Verdict::kFine : Verdict::kRefused;
   } catch (const std::bad_alloc&) {

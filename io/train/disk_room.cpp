@@ -12,8 +12,6 @@
 namespace gramtile {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 std::span<const std::byte> bytes_of(std::span<const double> values) {
   return std::as_bytes(values);
 }

@@ -10,8 +10,6 @@
 namespace gramtile::bench {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 /// A point on a walk through the image that bends at random: splitmix64 without std::
 /// distributions.
 class Pen {

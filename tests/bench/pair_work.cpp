@@ -20,8 +20,6 @@
 namespace gramtile::bench {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 struct Pair {
   Index row, column;
 };

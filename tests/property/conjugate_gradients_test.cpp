@@ -25,8 +25,6 @@ namespace {
 
 constexpr double kUnit = 0x1p-53;
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 std::vector<double> random_values(std::uint64_t seed, Index count) {
   std::vector<double> values;
   for (Index i = 0; i < count; ++i) {

@@ -90,7 +90,6 @@ class HandReverse {
 
  private:
   static Index lanes() { return simd::kernels<T>().lanes; }
-  static std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
 
   Index num_pixels_;
   Program program_;

@@ -18,8 +18,6 @@ namespace {
 
 constexpr std::uint64_t kNumCases = 150;
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 std::vector<double> diagonal_of(const Program& program, const Images& images) {
   std::vector<double> diagonal;
   for (Index i = 0; i < images.size(); ++i) {

@@ -17,8 +17,6 @@
 namespace gramtile::test {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 template <class T>
 class NextRowsCheck {
  public:

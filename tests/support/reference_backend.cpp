@@ -8,8 +8,6 @@
 namespace gramtile::test {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 /// Images as they are.
 struct ReferenceBlock : BackendBlock {
   std::vector<double> pixels;  ///< [examples, C, H, W]

@@ -35,8 +35,6 @@ constexpr const char* kNetwork = R"({"layers": [
                                      {"type": "erf"}]]},
   {"type": "conv2d", "kernel_size": 3, "padding": 0}]})";
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 struct Case {
   Program program = test::program_of(kNetwork, {.channels = 2, .height = 3, .width = 3});
   Images x = test::random_images(1, program.input, 13),

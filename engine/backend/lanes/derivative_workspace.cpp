@@ -4,8 +4,6 @@
 namespace gramtile {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 /// Extents of the buffers, in elements.
 struct Extents {
   Index adjoints, side_scratch, group, bend, raw, lanes;

@@ -16,8 +16,6 @@
 namespace gramtile {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 /// Of the maps as they are stored (value_scales.hpp). Variances beyond this would make products of
 /// the pair recursion overflow.
 template <class T>

@@ -12,8 +12,6 @@
 namespace gramtile {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 /// Columns whose pairs are differentiated by one task. A constant: groups are part of the order in
 /// which sums are taken, so they must not depend on threads.
 constexpr Index kGroupColumns = 64;

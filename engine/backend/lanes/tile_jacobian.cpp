@@ -9,8 +9,6 @@
 namespace gramtile {
 namespace {
 
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-
 /// to[p] = the derivative by parameter p of lane `lane`, whose K is stored times 2^exponent.
 template <class Raw>
 void derivatives_of_lane(const ReverseProgram& program, const Raw* raw, Index lanes, Index lane,

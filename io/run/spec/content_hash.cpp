@@ -16,8 +16,6 @@ std::uint64_t hash64(std::span<const std::byte> bytes) {
   return XXH3_64bits(bytes.data(), bytes.size());
 }
 
-namespace {
-
 struct HashState {
   XXH3_state_t* xxh = XXH3_createState();
 
@@ -27,8 +25,6 @@ struct HashState {
   HashState(const HashState&) = delete;
   ~HashState() { XXH3_freeState(xxh); }
 };
-
-}  // namespace
 
 struct Hasher64::State : HashState {};
 

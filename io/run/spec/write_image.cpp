@@ -11,7 +11,7 @@
 namespace gramtile {
 namespace {
 
-constexpr std::size_t kBufferBytes = std::size_t{4} << 20;
+constexpr std::size_t kImageBufferBytes = std::size_t{4} << 20;
 
 /// Fills `bytes` with `pattern` (a power of two long) over and over, beginning at phase `phase`.
 void repeat(std::span<const std::uint8_t> pattern, std::uint64_t phase,
@@ -48,8 +48,8 @@ template <typename Visit>
 void for_metadata(const hdf5::FileImage& image, const Visit& visit) {
   std::uint64_t at = 0;
   const auto between = [&](std::uint64_t stop) {
-    for (; at < stop; at += std::min<std::uint64_t>(kBufferBytes, stop - at))
-      visit(at, static_cast<std::size_t>(std::min<std::uint64_t>(kBufferBytes, stop - at)));
+    for (; at < stop; at += std::min<std::uint64_t>(kImageBufferBytes, stop - at))
+      visit(at, static_cast<std::size_t>(std::min<std::uint64_t>(kImageBufferBytes, stop - at)));
   };
   for (const hdf5::RawData& raw : image.reserved()) {
     between(raw.offset);
@@ -78,7 +78,7 @@ void write_image(const hdf5::FileImage& image, File& file) {
   file.allocate(size);
   std::vector<std::byte> buffer;
   for (std::uint64_t at = 0; at < size; at += buffer.size()) {
-    buffer.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kBufferBytes, size - at)));
+    buffer.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kImageBufferBytes, size - at)));
     read_created(image, at, buffer);
     file.write(at, buffer);
   }
