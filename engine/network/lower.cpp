@@ -17,9 +17,6 @@
 namespace gramtile {
 namespace {
 
-// Layers, branches and turns of repeats that are looked at; operations have their own bound.
-constexpr Index kMaxSteps = 4 * kMaxOps;
-
 std::string text_of(MapShape shape) { return fmt::format("{}×{}", shape.height, shape.width); }
 
 // Sets Value::nonnegative of every value, from that of the images' product.

@@ -13,9 +13,6 @@
 namespace gramtile {
 namespace {
 
-// As lower() has it: layers, branches and turns of repeats that are looked at.
-constexpr Index kMaxSteps = 4 * kMaxOps;
-
 class Listing {
  public:
   explicit Listing(const Network& network) {

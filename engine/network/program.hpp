@@ -120,6 +120,8 @@ Program lower(const Network& network, ImageShape shape);
 void assume_nonnegative_images(Program& program);
 
 constexpr Index kMaxOps = 10'000;
+/// Layers, branches and turns of repeats that are looked at; operations have their own bound.
+constexpr Index kMaxSteps = 4 * kMaxOps;
 constexpr int kMaxNesting = 64;
 
 }  // namespace gramtile
