@@ -3,6 +3,7 @@
 #include <cblas.h>
 #include <fmt/format.h>
 
+#include <mutex>
 #include <sstream>
 
 #include "engine/core/errors.hpp"
@@ -45,6 +46,11 @@ ConstMatrix as_operand(Matrix m) { return {m.values, m.rows, m.columns, m.stride
 
 constexpr int kOpenMp = 2;  // as openblas_get_parallel() has it
 
+struct {
+  std::mutex mutex;
+  int users = 0, before = 1;  ///< of OneThread; threads before the first
+} one_thread;
+
 }  // namespace
 
 std::string library_name() {
@@ -58,12 +64,23 @@ std::string library_name() {
                      openblas_get_corename());
 }
 
-void use_one_thread() {
-  openblas_set_num_threads(1);
-  if (openblas_get_parallel() != kOpenMp || openblas_get_num_threads() == 1) return;
-  throw Error(ErrorKind::kOther, library_name() +
-                                     " starts threads of its own; set OMP_NUM_THREADS=1, or "
-                                     "install libopenblas0-pthread");
+OneThread::OneThread() {
+  const std::lock_guard lock(one_thread.mutex);
+  if (one_thread.users == 0) {
+    one_thread.before = openblas_get_num_threads();
+    openblas_set_num_threads(1);
+    if (openblas_get_parallel() == kOpenMp && openblas_get_num_threads() != 1) {
+      throw Error(ErrorKind::kOther, library_name() +
+                                         " starts threads of its own; set OMP_NUM_THREADS=1, or "
+                                         "install libopenblas0-pthread");
+    }
+  }
+  ++one_thread.users;
+}
+
+OneThread::~OneThread() {
+  const std::lock_guard lock(one_thread.mutex);
+  if (--one_thread.users == 0) openblas_set_num_threads(one_thread.before);
 }
 
 void subtract_square(ConstMatrix a, Matrix c) {

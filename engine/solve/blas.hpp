@@ -26,9 +26,17 @@ using ConstMatrix = MatrixView<const double>;
 /// bits of a factor depend on it.
 std::string library_name();
 
-/// From now on one thread an operation, in the whole process. Throws Error(kOther) for a flavour of
-/// OpenBLAS that does not obey (OpenMP's, unless OMP_NUM_THREADS=1).
-void use_one_thread();
+/// While one lives, OpenBLAS takes one thread for an operation, in the whole process; behind the
+/// last it takes as many as before, for others of the process. May be made in several threads.
+class OneThread {
+ public:
+  /// Throws Error(kOther) for a flavour of OpenBLAS that does not obey (OpenMP's, unless
+  /// OMP_NUM_THREADS=1).
+  OneThread();
+  ~OneThread();
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+};
 
 /// C ← C − A·Aᵀ, the lower triangle alone.
 void subtract_square(ConstMatrix a, Matrix c);

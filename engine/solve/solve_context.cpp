@@ -8,7 +8,7 @@ SolveContext::SolveContext(const SolverOptions& options)
       buffers_([edge = static_cast<std::size_t>(options.edge)] {
         return std::vector<double>(edge * edge);
       }) {
-  blas::use_one_thread();
+  executor_->abandon_on(options.stop);
 }
 
 void SolveContext::step(double flops) const {

@@ -30,6 +30,7 @@ class SolveContext {
   const SolverOptions& options() const { return options_; }
 
  private:
+  blas::OneThread one_thread_;
   SolverOptions options_;
   std::unique_ptr<Executor> executor_;
   WorkspacePool<std::vector<double>> buffers_;

@@ -20,7 +20,8 @@ struct SolverOptions {
   /// For right-hand sides and inverses, besides the factor and the caller's arrays. At least 128
   /// columns are held.
   std::size_t memory_bytes = std::size_t{256} << 20;
-  /// Ends the work at the next step with Error(kInterrupted). What a store has kept stays.
+  /// Ends the work within the products of a few tiles with Error(kInterrupted). What a store has
+  /// kept stays.
   std::stop_token stop = {};
   /// Called with the floating-point operations that were done since the last call, from the thread
   /// that called the solver.

@@ -1,13 +1,21 @@
 """Past memory: files of gt.build, grad, predict and train, and reading them."""
 
+import contextlib
+import io
 import json
+import os
+import pty
+import subprocess
+import sys
 import unittest
+import unittest.mock
 import warnings
 
 import h5py
 import numpy as np
 
 import gramtile as gt
+from gramtile._progress import ProgressLine
 from support import EVERYTHING, FolderTest, golden_cases, images, promised
 
 NET = gt.Sequential(gt.Conv2d(3, var_weight=1.7, var_bias=0.3), gt.ReLU(), gt.Dense(var_weight=1.1))
@@ -100,6 +108,48 @@ class BuildTest(FolderTest):
         with self.assertRaises(ZeroDivisionError):
             gt.build(NET, train=images(1, 60), out=self.dir / "l.h5", tile=16, progress=lambda *a: 1 / 0)
         gt.build(NET, train=images(1, 60), out=self.dir / "l.h5", tile=16, resume=True).close()
+
+
+class ProgressTest(FolderTest):
+    CODE = ("import numpy as np, gramtile as gt\n"
+            "net = gt.Sequential(gt.Conv2d(3), gt.ReLU(), gt.Dense())\n"
+            "gt.build(net, train=np.ones((60, 8, 8)), tile=16, out='k.h5', overwrite=True, progress={progress})")
+
+    def printed(self, progress, terminal):
+        """What the call prints on stderr."""
+        reader, writer = pty.openpty() if terminal else os.pipe()
+        done = subprocess.run([sys.executable, "-c", self.CODE.format(progress=progress)], cwd=self.dir, stderr=writer)
+        os.close(writer)
+        text = b""
+        with contextlib.suppress(OSError):  # a terminal whose other side is closed
+            while part := os.read(reader, 4096):
+                text += part
+        os.close(reader)
+        self.assertEqual(done.returncode, 0, text)
+        return text.decode()
+
+    def test_a_line_is_drawn_where_somebody_looks(self):
+        for progress, terminal in ((None, True), (True, True), (True, False)):
+            text = self.printed(progress, terminal)
+            self.assertRegex(text, r"\rk\.h5: 100% \|█{24}\| 1\.83k/1\.83k pairs \[00:00<")
+            self.assertRegex(text, r"\r +\r$")  # and taken away
+        for progress, terminal in ((None, False), (False, True)):
+            self.assertEqual(self.printed(progress, terminal), "")
+
+    def test_the_line_says_how_far_and_how_long(self):
+        line = ProgressLine("k.h5", "pairs")
+        with contextlib.redirect_stderr(io.StringIO()) as err, \
+                unittest.mock.patch("time.monotonic", side_effect=[0, 10, 3700]):
+            line(0, 4e6)
+            line(1e6, 4e6)
+            line(2.5e6, 4e6, "a note")
+            line.close()
+        shown = err.getvalue().split("\r")
+        self.assertEqual(shown[1], "k.h5:   0% |                        | 0/4M pairs [00:00<?]")
+        self.assertEqual(shown[2].rstrip(),
+                         "k.h5:  25% |██████                  | 1M/4M pairs [00:10<00:30, 100k pairs/s]")
+        self.assertEqual(shown[3].rstrip(), "k.h5:  62% |███████████████         | 2.5M/4M pairs [1:01:40<37:00, "
+                         "676 pairs/s] a note")
 
 
 class OpenTest(FolderTest):

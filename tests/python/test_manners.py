@@ -28,12 +28,16 @@ LONG = {
     "jacobian": "gt.Network('residual-cnn-gp').jacobian(X[:600])",
     "build": "gt.build('resnet32-gp', train=X, out='k.h5', tile=128, threads=1)",
     "train": "gt.train('resnet32-gp', train=(X, np.arange(3000) % 3), objective='nlml', out='t.h5')",
+    "predict": "gt.predict('k.h5', jitter=1, out='p.h5')",
 }
+SETUP = {"predict": "gt.build(gt.Dense(), train=(np.resize(X[:, :, :4, :4], (7000, 1, 4, 4)), np.arange(7000) % 3), "
+                    "out='k.h5', progress=False)"}
 CHILD = """
 import sys, time
 import numpy as np
 import gramtile as gt
 X = np.random.default_rng(0).random((3000, 1, 28, 28))
+{setup}
 print("ready", flush=True)
 try:
     {call}
@@ -43,9 +47,9 @@ except KeyboardInterrupt:
 
 
 class CtrlCTest(FolderTest):
-    def interrupted_after(self, call, is_ready=lambda: False):
+    def interrupted_after(self, call, setup="", is_ready=lambda: False):
         """Seconds from the signal, sent after two seconds or when something is ready, to KeyboardInterrupt."""
-        child = subprocess.Popen([sys.executable, "-c", CHILD.format(call=call)], cwd=self.dir, text=True,
+        child = subprocess.Popen([sys.executable, "-c", CHILD.format(call=call, setup=setup)], cwd=self.dir, text=True,
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
             self.assertEqual(child.stdout.readline(), "ready\n", child.stderr.read() if child.poll() else "")
@@ -69,7 +73,7 @@ class CtrlCTest(FolderTest):
             while len(times) < 5 and not (times and min(times) <= 0.2):
                 for left in self.dir.iterdir():
                     left.unlink()
-                times.append(self.interrupted_after(call))
+                times.append(self.interrupted_after(call, SETUP.get(name, "")))
             print(f"Ctrl-C in {name}: {min(times):.3f} s")
             with self.subTest(call=name):
                 self.assertLessEqual(min(times), 0.2)
@@ -83,7 +87,7 @@ class CtrlCTest(FolderTest):
             sizes.add(journal.stat().st_size if journal.exists() else 0)
             return len(sizes) > 2
 
-        self.interrupted_after(call, has_commits)
+        self.interrupted_after(call, is_ready=has_commits)
         self.assertTrue((self.dir / "k.h5.partial").exists())
         x = np.random.default_rng(0).random((3000, 1, 28, 28))[:100]
         with gt.open(self.dir / "k.h5") as f:
@@ -97,7 +101,7 @@ class CtrlCTest(FolderTest):
             gt.build(net, train=x, out=self.dir / "k.h5")
         with self.assertRaisesRegex(gt.ResumeRefusedError, "train"):
             gt.build(net, train=x, tile=16, out=self.dir / "k.h5", resume=True)
-        code = CHILD.format(call=call.replace(")", ", resume=True)"))
+        code = CHILD.format(call=call.replace(")", ", resume=True)"), setup="")
         subprocess.run([sys.executable, "-c", code], cwd=self.dir, check=True, capture_output=True)
         with gt.open(self.dir / "k.h5") as f:
             self.assertEqual(f.completeness, 1)
@@ -258,6 +262,11 @@ class H5pyTest(FolderTest):
 
 
 class ImportTest(unittest.TestCase):
+    def test_the_commands_are_on_the_path(self):
+        for name in ("build", "grad", "merge", "predict", "train", "verify"):
+            done = subprocess.run([f"kernel-{name}", "--version"], capture_output=True, text=True, check=True)
+            self.assertIn(gt.__version__, done.stdout)
+
     def test_only_numpy_and_h5py_are_imported(self):
         code = "import sys, gramtile; print(*[m for m in ('torch', 'jax', 'sklearn', 'matplotlib') if m in sys.modules])"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,6 +11,11 @@
 #include "tests/support/run_fixture.hpp"
 #include "tests/support/textbook_solver.hpp"
 
+extern "C" {
+int openblas_get_num_threads();
+void openblas_set_num_threads(int);
+}
+
 namespace gramtile {
 namespace {
 
@@ -143,6 +148,19 @@ TEST_CASE("jitter: the search finds the least power of ten that works, for every
     CHECK((least > 0 || attempts <= 6));
   }
   CHECK_THROWS_AS(smallest_jitter(1, [](double) { return false; }), Error);
+}
+
+TEST_CASE("blas: one thread while anybody solves, and as many as before behind the last") {
+  openblas_set_num_threads(2);
+  const int before = openblas_get_num_threads();  // 1 of the serial flavour
+  {
+    const blas::OneThread first;
+    { const blas::OneThread second; }
+    CHECK(openblas_get_num_threads() == 1);
+  }
+  CHECK(openblas_get_num_threads() == before);
+  SolveContext({.num_threads = 1});
+  CHECK(openblas_get_num_threads() == before);
 }
 
 TEST_CASE("blas: the library says version and flavour") {
