@@ -25,7 +25,7 @@ PixelType pixel_type(const nb::dlpack::dtype& type) {
   throw nb::type_error("images must hold uint8, float32 or float64");
 }
 
-DataType data_type(const nb::dlpack::dtype& type) {
+DataType element_type(const nb::dlpack::dtype& type) {
   if (holds<float>(type)) return DataType::kFloat32;
   if (holds<double>(type)) return DataType::kFloat64;
   throw nb::type_error("a matrix must hold float32 or float64");
@@ -46,8 +46,8 @@ Index extent(const Array& array, std::size_t axis) {
 /// The matrix of the axes `row` and `row + 1`.
 template <class Data, class Array>
 StridedMatrix<Data> matrix_at(const Array& array, std::size_t row) {
-  return {array.data(),           data_type(array.dtype()), extent(array, row),
-          extent(array, row + 1), stride(array, row),       stride(array, row + 1)};
+  return {array.data(),           element_type(array.dtype()), extent(array, row),
+          extent(array, row + 1), stride(array, row),          stride(array, row + 1)};
 }
 
 }  // namespace

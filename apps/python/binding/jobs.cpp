@@ -28,7 +28,7 @@ namespace {
 
 namespace nb = nanobind;
 
-JobMatrix matrix_of(const nb::handle& given) {
+JobMatrix job_matrix(const nb::handle& given) {
   const auto [name, kind, rows, columns] =
       nb::cast<std::tuple<std::string, std::string, std::string, std::string>>(given);
   return {name,
@@ -63,7 +63,7 @@ JobRequest job_request(const SharedNetwork& network, const nb::dict& request) {
   JobRequest job;
   job.network = network.network();
   job.network_name = network.origin();
-  for (const nb::handle matrix : request["matrices"]) job.matrices.push_back(matrix_of(matrix));
+  for (const nb::handle matrix : request["matrices"]) job.matrices.push_back(job_matrix(matrix));
   job.with_kernel = get(request, "with_kernel", true);
   const auto derivative = get<std::string>(request, "derivative", "none");
   job.derivative = derivative == "gradient"   ? Derivative::kGradient
