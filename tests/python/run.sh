@@ -21,8 +21,8 @@ bin=$folder/venv/bin
 echo "pip install . from a clean clone"
 start=$(date +%s)
 "$bin/pip" install -q --disable-pip-version-check --config-settings=build-dir="$folder/build" "$folder/gramtile"
-echo "installed in $(($(date +%s) - start)) s; processor time of this shell's children so far:"
-times | tail -n 1
+echo "installed in $(($(date +%s) - start)) s; processor time, behind it that of children:"
+times
 leftovers=$(git -C "$folder/gramtile" status --porcelain --ignored -- . ':!data')
 if [ -n "$leftovers" ]; then
   echo "the installation left behind: $leftovers" >&2

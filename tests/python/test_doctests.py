@@ -20,7 +20,8 @@ class DoctestTest(unittest.TestCase):
                 continue
             name = "gramtile" if path.stem == "__init__" else f"gramtile.{path.stem}"
             with self.subTest(module=name):
-                result = doctest.testmod(importlib.import_module(name), optionflags=FLAGS)
+                result = doctest.testmod(importlib.import_module(name), optionflags=FLAGS,
+                                         verbose=False)
                 self.assertEqual(result.failed, 0)
                 num_examples += result.attempted
         self.assertGreaterEqual(num_examples, 15)
