@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <optional>
@@ -121,6 +122,36 @@ TEST_CASE("a job that was stopped is resumed by the next call, to the same bytes
   CHECK(num_stops > 2);
   CHECK(read_bytes(request.out) == read_bytes(f.request("whole.h5").out));
   CHECK(run_job(request).already_complete);
+}
+
+TEST_CASE("a job that was given up at any tile throws, and is resumed to the same bytes") {
+  Fixture f;
+  const JobOutcome whole = run_job(f.request("whole.h5"));
+  for (Index given_up_at = 0; given_up_at < whole.num_tiles; ++given_up_at) {
+    JobRequest request = f.request("given_up.h5");
+    request.num_threads = 1;  // no other tile is finished meanwhile
+    std::stop_source abandon;
+    request.abandon = abandon.get_token();
+    Index reports = 0;
+    const auto give_up = [&](const JobProgress&) {
+      if (reports++ == given_up_at) abandon.request_stop();
+    };
+    CHECK_THROWS_WITH_AS(run_job(request, give_up),
+                         "interrupted: what was not finished is given up", Error);
+    CHECK(reports == given_up_at + 1);
+    request.mode = StartMode::kResume;
+    request.abandon = {};
+    const JobOutcome rest = run_job(request);
+    CHECK(rest.complete);
+    CHECK(read_bytes(f.folder.file("given_up.h5")) == read_bytes(f.folder.file("whole.h5")));
+    std::filesystem::remove(f.folder.file("given_up.h5"));
+  }
+  JobRequest at_once = f.request("at_once.h5");
+  std::stop_source abandon;
+  abandon.request_stop();
+  at_once.abandon = abandon.get_token();
+  CHECK_THROWS_WITH_AS(run_job(at_once), "interrupted", Error);  // while reading its inputs
+  CHECK(!std::filesystem::exists(at_once.out + ".partial"));
 }
 
 TEST_CASE("progress begins with what is there, never falls and ends with everything") {
