@@ -17,7 +17,8 @@ namespace {
 
 std::atomic<bool> tbb_was_used = false, workers_are_lost = false;
 
-/// A fork copies the thread that calls it, and no worker: oneTBB would wait for them for ever.
+/// A fork copies the thread that calls it, and no worker. oneTBB does not know: a run there has one
+/// thread, and a lock that a worker held is never given back.
 void watch_for_forks() {
   static const int watching =
       pthread_atfork(nullptr, nullptr, [] { workers_are_lost = tbb_was_used.load(); });

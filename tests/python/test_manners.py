@@ -160,39 +160,62 @@ class ThreadsTest(unittest.TestCase):
                 self.assertEqual(_options.num_threads(-1), usable)
 
 
+#: Enough work for two threads, on 60 images of 28×28 (apps/python/binding/calls.cpp).
+DEEP = gt.Sequential(gt.Repeat(4, gt.Conv2d(5), gt.ReLU()), gt.Dense())
+
+
+def deep_images(seed, num_images=60):
+    return images(seed, num_images, (1, 28, 28), np.float32)
+
+
 def in_child(connection, x):
-    connection.send(NET(x))
+    """Sends K and how many threads there were at most: this one, the one that looks, and those that computed."""
+    most, ended = [0], threading.Event()
+
+    def look():
+        while not ended.wait(0.001):
+            most[0] = max(most[0], len(os.listdir("/proc/self/task")))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    k = DEEP(x, threads=2)
+    ended.set()
+    looking.join()
+    connection.send((k, most[0]))
 
 
 class ForkTest(unittest.TestCase):
     """Nothing hangs in a process that was forked, whatever its parent did before."""
 
     def result_of_fork(self, x):
-        """K, computed in a child; fails when it takes more than a minute."""
+        """K, computed in a child, by two threads; fails when it takes more than a minute."""
         context = multiprocessing.get_context("fork")
         ours, theirs = context.Pipe()
         child = context.Process(target=in_child, args=(theirs, x))
         child.start()
         try:
             self.assertTrue(ours.poll(60), "the child hangs")
-            return ours.recv()
+            k, num_threads = ours.recv()
+            # oneTBB would not know that its workers are gone, and make no others.
+            self.assertGreaterEqual(num_threads, 4)
+            return k
         finally:
             child.join(10)
             child.kill()
 
     def test_fork_after_calls(self):
-        x = images(1, 50)
-        expected = NET(x)
+        x = deep_images(1)
+        expected = DEEP(x, threads=2)
         for _ in range(3):
             np.testing.assert_array_equal(self.result_of_fork(x), expected)
 
     def test_fork_in_the_middle_of_a_call(self):
-        x, stop = images(1, 50), threading.Event()
-        expected = NET(x)
+        x, stop = deep_images(1), threading.Event()
+        expected = DEEP(x, threads=2)
 
         def work():
             while not stop.is_set():
-                NET(images(2, 200))
+                DEEP(deep_images(2, 150), threads=2)
 
         thread = threading.Thread(target=work)
         thread.start()
@@ -204,18 +227,18 @@ class ForkTest(unittest.TestCase):
             thread.join()
 
     def test_a_pool_of_processes(self):
-        NET(images(1, 5))
+        DEEP(deep_images(1), threads=2)
         with multiprocessing.get_context("fork").Pool(3) as pool:
-            results = pool.map_async(NET, [images(s, 20) for s in range(9)]).get(120)
+            results = pool.map_async(DEEP, [deep_images(s) for s in range(6)]).get(120)
         for seed, k in enumerate(results):
-            np.testing.assert_array_equal(k, NET(images(seed, 20)))
+            np.testing.assert_array_equal(k, DEEP(deep_images(seed)))
 
     def test_a_child_ends(self):
         code = ("import os, numpy as np, gramtile as gt\n"
-                "net = gt.Sequential(gt.Conv2d(3), gt.ReLU(), gt.Dense())\n"
-                "net(np.ones((9, 8, 8)))\n"
+                "net = gt.Sequential(gt.Repeat(4, gt.Conv2d(5), gt.ReLU()), gt.Dense())\n"
+                "net(np.ones((60, 28, 28)), threads=2)\n"
                 "pid = os.fork()\n"
-                "k = net(np.ones((9, 8, 8)))\n"
+                "k = net(np.ones((60, 28, 28)), threads=2)\n"
                 "if pid: assert os.waitpid(pid, 0)[1] == 0\n")  # both end by themselves
         subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
