@@ -15,7 +15,7 @@ import warnings
 import numpy as np
 
 import gramtile as gt
-from support import EVERYTHING, golden_cases, images, promised
+from support import EVERYTHING, golden_cases, images, peak_growth, promised
 
 try:
     import torch
@@ -183,6 +183,20 @@ class GradientTest(unittest.TestCase):
             losses.append(float(loss.detach()))
         self.assertLess(losses[-1], losses[0] / 2)
         self.assertTrue(torch.equal(module(x).detach(), torch.from_numpy(module.network()(x.numpy()))))
+
+
+class MemoryTest(unittest.TestCase):
+    def test_a_step_holds_k_and_its_derivative_and_the_bound_whatever_the_depth(self):
+        bound, matrix = 48 << 20, 400 * 400 * 4
+        x = tensors(1, 400, (1, 28, 28), torch.float32).abs()
+        for depth in (2, 30):
+            layers = [layer for _ in range(depth) for layer in (gt.Conv2d(3, var_weight=2.0), gt.ReLU())]
+            module = gt_torch.Module(gt.Sequential(*layers, gt.Dense()), memory=bound)
+            module(x[:2]).sum().backward()  # threads, torch's own buffers
+            grown = peak_growth(lambda: module(x).square().sum().backward())
+            print(f"depth {depth}: a step adds {grown >> 20} MiB; one map of every pair has {400 * 400 * 784 * 4 >> 20}")
+            # K, its square, both matrices' derivatives, and 8 MiB for what torch and the allocator keep.
+            self.assertLess(grown, bound + 4 * matrix + (8 << 20))
 
 
 class ModuleTest(unittest.TestCase):

@@ -19,7 +19,7 @@ first derivatives in reverse mode; none by the images, and asking for them is an
 """
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple, Union
 
 import jax
 import numpy as np
@@ -30,18 +30,20 @@ from .network import Network
 __all__ = ["kernel_fn"]
 
 
-def kernel_fn(net: Any, **keywords: Any) -> Callable[..., jax.Array]:
+def kernel_fn(net: Any, *, dtype: Any = None, threads: Optional[int] = None, memory: Union[int, str, None] = None,
+              channels_last: bool = False) -> Callable[..., jax.Array]:
     """Returns ``kernel_fn(x1, x2=None, get="nngp", *, values=None)`` of a network: K(x1, x1) [N, N], exactly symmetric,
     or K(x1, x2) [N, M].
 
-    ``net`` is whatever :class:`gramtile.Network` takes; the keywords are ``dtype``, ``threads``, ``memory`` and
-    ``channels_last`` of its calls: neural-tangents' images are ``channels_last=True``. ``values`` [P] replace those of
+    ``net`` is whatever :class:`gramtile.Network` takes; the keywords are those of its calls: neural-tangents' images are
+    ``channels_last=True``. ``values`` [P] replace those of
     ``net.trainable_parameters``; without them K has the network's own, in double. Results are float64 where images are,
     or where ``dtype`` says so, and rounded to float32 where JAX has no float64 (``jax_enable_x64``). ``get`` is "nngp",
     or ValueError. Other errors are the engine's, as JAX passes them on.
     """
     network = Network(net)
-    differentiable = _differentiable(network, keywords)
+    differentiable = _differentiable(network, {
+        "dtype": dtype, "threads": threads, "memory": memory, "channels_last": channels_last})
 
     def kernel_fn(x1: Any, x2: Any = None, get: str = "nngp", *, values: Any = None) -> jax.Array:
         if get != "nngp":

@@ -18,7 +18,7 @@ the network is. Derivatives are exact, and taken once: K has no second derivativ
 from __future__ import annotations
 
 import warnings
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -59,7 +59,7 @@ class Module(nn.Module):
     parameters as they are. Names are the network's, with ``log_`` before the last part: ``conv0.log_var_weight``,
     ``mixture0.logit0``, and ``log_w`` for a variance that the network calls ``w`` (a dot in such a name becomes an
     underscore). One that layers share is one parameter. Variances that are not trainable are buffers of such names,
-    and so is a variance of 0, which has no logarithm. ``net`` is whatever :class:`gramtile.Network` takes; further
+    and so is a variance of 0, which has no logarithm. ``net`` is whatever :class:`gramtile.Network` takes; the
     keywords are those of :func:`kernel`, for every call. A module that has not been trained gives the network's own K
     to the last bit.
 
@@ -72,10 +72,11 @@ class Module(nn.Module):
     {'w': 2.0}
     """
 
-    def __init__(self, net: Any, **keywords: Any) -> None:
+    def __init__(self, net: Any, *, dtype: Any = None, threads: Optional[int] = None,
+                 memory: Union[int, str, None] = None, channels_last: bool = False) -> None:
         super().__init__()
         self._net = Network(net)
-        self._keywords = keywords
+        self._keywords = {"dtype": dtype, "threads": threads, "memory": memory, "channels_last": channels_last}
         self._places: Dict[str, Tuple[str, str]] = {}
         self._initial: Dict[str, Tuple[float, float]] = {}
         named = self._net.to_dict()["parameters"]
@@ -190,7 +191,7 @@ def _result_type(keywords: Dict[str, Any], *images: Optional[Tensor]) -> torch.d
     return torch.float64 if torch.float64 in types else torch.float32
 
 
-def _call(network: Network, values: Tensor) -> Network:
+def _with(network: Network, values: Tensor) -> Network:
     return network.with_values(values.detach().to(torch.float64).numpy())
 
 
@@ -210,7 +211,7 @@ class _Kernel(Function):
     @staticmethod
     def forward(values: Tensor, x: Tensor, z: Optional[Tensor], network: Network, keywords: Dict[str, Any]) -> Tensor:
         k = torch.empty(len(x), len(x if z is None else z), dtype=_result_type(keywords, x, z))
-        _call(network, values)(_array(x), None if z is None else _array(z), out=k.numpy(), **keywords)
+        _with(network, values)(_array(x), None if z is None else _array(z), out=k.numpy(), **keywords)
         return k
 
     @staticmethod
@@ -224,7 +225,7 @@ class _Kernel(Function):
     def backward(ctx: Any, upstream: Tensor) -> Tuple[Any, ...]:
         _refuse_images(ctx, 1, 2)
         values, *images = ctx.saved_tensors
-        gradient_of: Any = _call(ctx.network, values).gradient
+        gradient_of: Any = _with(ctx.network, values).gradient
         gradient = gradient_of(*map(_array, images), _array(upstream), **ctx.keywords)
         by_value = _by_name(ctx.network.trainable_parameters, gradient.to_dict())
         return torch.tensor(by_value, dtype=values.dtype), None, None, None, None
@@ -236,7 +237,7 @@ class _Diagonal(Function):
     @staticmethod
     def forward(values: Tensor, x: Tensor, network: Network, keywords: Dict[str, Any]) -> Tensor:
         k = torch.empty(len(x), dtype=_result_type(keywords, x))
-        _call(network, values).diag(_array(x), out=k.numpy(), **keywords)
+        _with(network, values).diag(_array(x), out=k.numpy(), **keywords)
         return k
 
     @staticmethod
@@ -249,7 +250,7 @@ class _Diagonal(Function):
     def backward(ctx: Any, upstream: Tensor) -> Tuple[Any, ...]:
         _refuse_images(ctx, 1)
         values, x = ctx.saved_tensors
-        network = _call(ctx.network, values)
+        network = _with(ctx.network, values)
         planes = network.diag_jacobian(_array(x), **ctx.keywords) @ _array(upstream).astype(np.float64)
         found = dict(zip((p.name for p in network.trainable_parameters), planes))
         by_value = _by_name(ctx.network.trainable_parameters, found)
