@@ -2,22 +2,60 @@
 
 #include <sys/mman.h>
 
+#include <cstdint>
+#include <cstdlib>
 #include <cstring>
 
 namespace gramtile {
+namespace {
 
-void* allocate_zeros(std::size_t bytes) {
-  constexpr std::size_t kLargePage = std::size_t{2} << 20;
-  const bool large = bytes >= 2 * kLargePage;
-  // Not aligned_alloc(): it wants sizes that are multiples of the alignment.
-  void* data = nullptr;
-  if (posix_memalign(&data, large ? kLargePage : 128, bytes) != 0) throw std::bad_alloc();
+constexpr std::size_t kPage = 4096, kLargePage = std::size_t{2} << 20;
+
+/// Sanitizers watch what malloc() gives.
+bool is_the_systems(std::size_t bytes) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return false;
+#else
+  return bytes >= (std::size_t{1} << 20);
+#endif
+}
+
+char* map_pages(std::size_t bytes) {
+  void* const data =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (data == MAP_FAILED) throw std::bad_alloc();
+  return static_cast<char*>(data);
+}
+
+/// Zeros at a multiple of kLargePage, in large pages.
+char* map_large_pages(std::size_t bytes) {
+  const std::size_t used = (bytes + kPage - 1) / kPage * kPage, room = used + kLargePage;
+  char* const start = map_pages(room);
+  const std::size_t past = reinterpret_cast<std::uintptr_t>(start) % kLargePage;
+  const std::size_t before = past == 0 ? 0 : kLargePage - past;
+  if (before > 0) munmap(start, before);
+  if (room > before + used) munmap(start + before + used, room - before - used);
 #ifdef MADV_HUGEPAGE
   // Whole pages only, so that no more is resident than was asked for. A refusal changes nothing.
-  if (large) madvise(data, bytes / kLargePage * kLargePage, MADV_HUGEPAGE);
+  madvise(start + before, bytes / kLargePage * kLargePage, MADV_HUGEPAGE);
 #endif
+  return start + before;
+}
+
+}  // namespace
+
+void* allocate_zeros(std::size_t bytes) {
+  if (is_the_systems(bytes))
+    return bytes >= 2 * kLargePage ? map_large_pages(bytes) : map_pages(bytes);
+  // Not aligned_alloc(): it wants sizes that are multiples of the alignment.
+  void* data = nullptr;
+  if (posix_memalign(&data, 128, bytes) != 0) throw std::bad_alloc();
   std::memset(data, 0, bytes);
   return data;
+}
+
+void free_zeros(void* data, std::size_t bytes) noexcept {
+  is_the_systems(bytes) ? static_cast<void>(munmap(data, bytes)) : std::free(data);
 }
 
 }  // namespace gramtile
