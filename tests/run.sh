@@ -2,8 +2,9 @@
 # Sets the machine up like apps/quickstart.sh, builds, and passes every test:
 #   quickstart  apps/quickstart.sh: what a new user runs
 #   release     all tests: unit, property and golden on every instruction set, end to end
-#   dev         unit, property and golden tests under the address and undefined-behaviour sanitizers
-#   tsan        the scheduler's and the writer's tests under the thread sanitizer
+#   dev         unit, property and golden tests under the address and undefined-behaviour sanitizers, in the short form:
+#               GRAMTILE_SHORT=0 is the long one (docs/development.md)
+#   tsan        the scheduler's and the writer's tests under the thread sanitizer, likewise
 #   python      `pip install .` of a clean clone in a fresh environment, types, and the package's tests against what
 #               was installed. Needs PyPI. GRAMTILE_PYTHON_EXTRAS: packages that the tests of the other fronts take
 #               besides (default: torch jax scikit-learn matplotlib gpytorch); "none" leaves their tests out
@@ -51,12 +52,13 @@ run_release() {
 
 run_dev() {
   build dev gramtile_unit_tests gramtile_property_tests gramtile_golden_tests
-  ctest --preset dev -j "$jobs" -L 'unit|property|golden' --output-on-failure
+  GRAMTILE_SHORT=${GRAMTILE_SHORT-1} ctest --preset dev -j "$jobs" -L 'unit|property|golden' --output-on-failure
 }
 
 run_tsan() {
   build tsan gramtile_thread_tests
-  TSAN_OPTIONS=halt_on_error=1 build/tsan/tests/gramtile_thread_tests
+  TSAN_OPTIONS=halt_on_error=1 GRAMTILE_SHORT=${GRAMTILE_SHORT-1} \
+    ctest --preset tsan -j "$jobs" -L threads --output-on-failure
 }
 
 run_python() {

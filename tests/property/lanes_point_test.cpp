@@ -20,6 +20,7 @@
 #include "tests/support/hand_lanes.hpp"
 #include "tests/support/lane_runs.hpp"
 #include "tests/support/rounding_bound.hpp"
+#include "tests/support/short_form.hpp"
 
 namespace gramtile::test {
 namespace {
@@ -35,7 +36,10 @@ const std::vector<Activation> kPoints{LeakyRelu{0.2}, LeakyRelu{-1}, LeakyRelu{1
 template <class T>
 std::vector<PixelPair> pixels() {
   std::vector<double> cosines;
-  for (int i = 0; i <= 200; ++i) cosines.push_back(i / 200.0);
+  const Index steps = many_or_few(200, 20);
+  for (Index i = 0; i <= steps; ++i) {
+    cosines.push_back(static_cast<double>(i) / static_cast<double>(steps));
+  }
   for (double t = 0.5; t > std::numeric_limits<T>::epsilon() / 4; t /= 2) {
     cosines.push_back(1 - t);
     cosines.push_back(t);

@@ -19,7 +19,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 
+#include "engine/core/errors.hpp"
 #include "engine/core/worst_of.hpp"
 #include "engine/network/promised_accuracy.hpp"
 #include "engine/reference/cosine_sensitivity.hpp"
@@ -30,6 +32,7 @@
 #include "tests/support/gradient_runs.hpp"
 #include "tests/support/matrix_bound.hpp"
 #include "tests/support/rounding_bound.hpp"
+#include "tests/support/short_form.hpp"
 
 namespace gramtile::test {
 namespace {
@@ -110,7 +113,7 @@ struct Errors {
 
 struct Tally {
   DataType type = DataType::kFloat32;
-  Index num_networks = 0, num_failed = 0;
+  Index num_networks = 0, num_failed = 0, num_refused = 0;
   Errors kernel = {}, jacobian = {}, gradient = {};
 
   Index num_wrong() const { return kernel.num_wrong + jacobian.num_wrong + gradient.num_wrong; }
@@ -266,8 +269,17 @@ void report_failure(std::uint64_t seed, const Trial& trial, const Tally& now, In
 /// `before` with the errors of one more network, compared on their own first.
 void add_network(std::uint64_t seed, const Trial& trial, Tally& tally) {
   Tally one{.type = tally.type};
-  compare_kernel(trial, one);
-  compare_derivatives(trial, one);
+  try {
+    compare_kernel(trial, one);
+    compare_derivatives(trial, one);
+  } catch (const Error& error) {
+    // Images whose variances float32 cannot hold: rare, and what is advised has to work.
+    const bool advised =
+        std::string_view(error.what()).find("--dtype float64") != std::string::npos;
+    if (tally.type == DataType::kFloat64 || !advised) throw;
+    ++tally.num_refused;
+    return;
+  }
   const auto add = [](Errors& to, const Errors& from) {
     to.largest = worst_of(to.largest, from.largest);
     to.part_of_bound = worst_of(to.part_of_bound, from.part_of_bound);
@@ -283,8 +295,9 @@ void add_network(std::uint64_t seed, const Trial& trial, Tally& tally) {
 }
 
 void print(const Tally& tally) {
-  std::printf("%s %s: %td networks, %td wrong\n", std::string(instruction_set()).c_str(),
-              std::string(name_of(tally.type)).c_str(), tally.num_networks, tally.num_failed);
+  std::printf("%s %s: %td networks, %td wrong, %td refused\n",
+              std::string(instruction_set()).c_str(), std::string(name_of(tally.type)).c_str(),
+              tally.num_networks, tally.num_failed, tally.num_refused);
   for (const auto& [name, errors] : {std::pair{"K", &tally.kernel},
                                      {"jacobian", &tally.jacobian},
                                      {"gradient", &tally.gradient}}) {
@@ -307,6 +320,7 @@ void run_campaign(std::uint64_t first_seed, std::uint64_t num_networks) {
   for (const Tally& tally : tallies) {
     print(tally);
     CHECK(tally.num_failed == 0);
+    CHECK(tally.num_refused <= 1 + tally.num_networks / 100);
     CHECK(tally.kernel.num_values > 0);
   }
   std::fflush(stdout);
@@ -317,16 +331,17 @@ std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
-/// Fewer where one pair is computed at a time.
-std::uint64_t short_form(std::uint64_t count) {
-  return instruction_set() == "SCALAR" ? count / 4 : count;
+/// Fewer where one pair is computed at a time, and in the short form.
+std::uint64_t num_networks(Index count) {
+  count = many_or_few(count, count / 8);
+  return static_cast<std::uint64_t>(instruction_set() == "SCALAR" ? count / 4 : count);
 }
 
 }  // namespace
 
 TEST_CASE("random networks that nobody picked agree with the reference: the same every time") {
   run_campaign(number_from("GRAMTILE_CAMPAIGN_SEED", 1),
-               number_from("GRAMTILE_CAMPAIGN_NETWORKS", short_form(1200)));
+               number_from("GRAMTILE_CAMPAIGN_NETWORKS", num_networks(1200)));
 }
 
 TEST_CASE("random networks that nobody picked agree with the reference: others every time") {
@@ -334,7 +349,7 @@ TEST_CASE("random networks that nobody picked agree with the reference: others e
     return;  // then those that were asked for
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   const auto seed = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
-  run_campaign(static_cast<std::uint64_t>(seed), short_form(600));
+  run_campaign(static_cast<std::uint64_t>(seed), num_networks(600));
 }
 
 }  // namespace gramtile::test

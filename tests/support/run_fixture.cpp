@@ -12,6 +12,7 @@
 #include <stdexcept>
 
 #include "io/run/write/run_writer.hpp"
+#include "tests/support/short_form.hpp"
 
 namespace gramtile::test {
 namespace {
@@ -70,21 +71,21 @@ void TemporaryFolder::clear() const {
     std::filesystem::remove_all(entry.path());
 }
 
-RunSpec kernel_spec() {
-  RunSpec spec = base_spec({{"Kxx", MatrixKind::kSymmetric, 61, 61},
-                            {"Kxtx", MatrixKind::kCross, 30, 61},
-                            {"Kt_diag", MatrixKind::kDiagonal, 30, 1}},
+RunSpec kernel_spec(Index num_train, Index num_test) {
+  RunSpec spec = base_spec({{"Kxx", MatrixKind::kSymmetric, num_train, num_train},
+                            {"Kxtx", MatrixKind::kCross, num_test, num_train},
+                            {"Kt_diag", MatrixKind::kDiagonal, num_test, 1}},
                            8);
-  spec.sets = {example_set("train", 61, 0), example_set("test", 30, 100)};
-  spec.sets[0].labels.resize(61);
+  spec.sets = {example_set("train", num_train, 0), example_set("test", num_test, 100)};
+  spec.sets[0].labels.resize(static_cast<std::size_t>(num_train));
   std::iota(spec.sets[0].labels.begin(), spec.sets[0].labels.end(), 7);
   spec.axes = {{0, 0}, {1, 0}, {1, 1}};
   return spec;
 }
 
-RunSpec gradient_spec() {
-  RunSpec spec = base_spec({{"Kxx", MatrixKind::kSymmetric, 61, 61}}, 8);
-  spec.sets = {example_set("train", 61, 0)};
+RunSpec gradient_spec(Index num_train) {
+  RunSpec spec = base_spec({{"Kxx", MatrixKind::kSymmetric, num_train, num_train}}, 8);
+  spec.sets = {example_set("train", num_train, 0)};
   spec.axes = {{0, 0}};
   spec.content = content_of(true, Derivative::kGradient);
   spec.parameter_names = {"conv0.var_weight", "conv0.var_bias", "w"};
@@ -92,6 +93,9 @@ RunSpec gradient_spec() {
   spec.upstream_hash = std::string(32, 'a');
   return spec;
 }
+
+RunSpec campaign_kernel_spec() { return kernel_spec(many_or_few(61, 29), many_or_few(30, 13)); }
+RunSpec campaign_gradient_spec() { return gradient_spec(many_or_few(61, 29)); }
 
 RunSpec jacobian_spec() {
   RunSpec spec = base_spec({{"Kxtx", MatrixKind::kCross, 13, 21}}, 8);

@@ -29,11 +29,15 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-/// Kxx [61, 61], Kxtx [30, 61], Kt_diag [30] in tiles of 8: 36 + 32 + 4 = 72 tiles, edge tiles on
+/// Kxx [N, N], Kxtx [M, N], Kt_diag [M] in tiles of 8: 36 + 32 + 4 = 72 tiles, edge tiles on
 /// every side, labels for one set.
-RunSpec kernel_spec();
-/// Kxx [61, 61] and the gradient by three parameters: 36 tiles.
-RunSpec gradient_spec();
+RunSpec kernel_spec(Index num_train = 61, Index num_test = 30);
+/// Kxx [N, N] and the gradient by three parameters: 36 tiles.
+RunSpec gradient_spec(Index num_train = 61);
+/// The same for campaigns that run them once per file call: in the short form of 20 and of 10
+/// tiles, so that every call is still tried.
+RunSpec campaign_kernel_spec();
+RunSpec campaign_gradient_spec();
 /// Jacobian of Kxtx [13, 21] by two parameters, float64, with the kernel.
 RunSpec jacobian_spec();
 

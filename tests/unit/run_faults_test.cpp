@@ -14,6 +14,7 @@
 #include "tests/support/faulty_file_system.hpp"
 #include "tests/support/power_cut_file_system.hpp"
 #include "tests/support/run_fixture.hpp"
+#include "tests/support/short_form.hpp"
 
 using namespace gramtile;
 using namespace gramtile::test;
@@ -61,7 +62,7 @@ bool no_half_output(const std::string& out, const std::vector<char>& expected) {
 }  // namespace
 
 TEST_CASE("killed at every file call, a run resumes to identical bytes") {
-  for (const RunSpec& spec : {kernel_spec(), gradient_spec()}) {
+  for (const RunSpec& spec : {campaign_kernel_spec(), campaign_gradient_spec()}) {
     const std::vector<char> expected = expected_bytes(spec);
     const Index num_calls = count_calls(spec);
     Index identical = 0;
@@ -81,7 +82,7 @@ TEST_CASE("killed at every file call, a run resumes to identical bytes") {
 }
 
 TEST_CASE("killed at every file call of a resumed run, the next one still ends the same") {
-  const RunSpec spec = gradient_spec();
+  const RunSpec spec = campaign_gradient_spec();
   const std::vector<char> expected = expected_bytes(spec);
   const Index half = count_calls(spec) / 2;
   Index tried = 0, identical = 0;
@@ -101,13 +102,13 @@ TEST_CASE("killed at every file call of a resumed run, the next one still ends t
     ++tried;
     identical += resumes_to(out, spec, promise, expected);
   }
-  CHECK(tried > 100);
+  CHECK(tried > many_or_few(100, 20));
   CHECK(identical == tried);
   MESSAGE("a resumed run killed at each of ", tried, " calls: ", identical, " identical");
 }
 
 TEST_CASE("a run killed while it overwrites leaves the old output or the new one") {
-  const RunSpec spec = gradient_spec();
+  const RunSpec spec = campaign_gradient_spec();
   const std::vector<char> expected = expected_bytes(spec), old{'o', 'l', 'd'};
   Index tried = 0, right = 0;
   for (Index k = 1;; ++k) {
@@ -141,7 +142,7 @@ TEST_CASE("at every call, a failure has the right kind and path, and nothing is 
     int error_number;
     ErrorKind kind;
   };
-  const RunSpec spec = kernel_spec();
+  const RunSpec spec = campaign_kernel_spec();
   const std::vector<char> expected = expected_bytes(spec);
   const Index num_calls = count_calls(spec);
   for (const Case& c :
@@ -174,7 +175,7 @@ TEST_CASE("at every call, a failure has the right kind and path, and nothing is 
 }
 
 TEST_CASE("a write that finds no space says how many bytes it needed") {
-  const RunSpec spec = kernel_spec();
+  const RunSpec spec = campaign_kernel_spec();
   const Index num_calls = count_calls(spec);
   Index with_bytes = 0;
   for (Index k = 1; k <= num_calls; ++k) {
@@ -189,12 +190,12 @@ TEST_CASE("a write that finds no space says how many bytes it needed") {
     }
   }
   // At least: reserving the file, its writes, 72 tiles with 28 mirror images, 9 appends to the
-  // journal.
-  CHECK(with_bytes >= 72 + 28 + 9);
+  // journal; in the short form 20 with 6, 3 appends.
+  CHECK(with_bytes >= many_or_few(72 + 28 + 9, 20 + 6 + 3));
 }
 
 TEST_CASE("short and interrupted calls at every point change nothing") {
-  const RunSpec spec = kernel_spec();
+  const RunSpec spec = campaign_kernel_spec();
   const std::vector<char> expected = expected_bytes(spec);
   const Index num_calls = count_calls(spec);
   for (const Fault fault : {Fault::kShort, Fault::kInterrupt}) {
@@ -273,9 +274,9 @@ Index count_survivors(const RunSpec& spec, Index num_cuts, ProtocolFault fault) 
 
 TEST_CASE("whatever a power cut leaves of what was not synced, the run ends in identical bytes") {
   const Index num_cuts = campaign_size("GRAMTILE_POWER_CUTS", 100, 600);
-  const Index kernel = count_survivors(kernel_spec(), num_cuts / 2, ProtocolFault::kNone);
+  const Index kernel = count_survivors(campaign_kernel_spec(), num_cuts / 2, ProtocolFault::kNone);
   const Index gradient =
-      count_survivors(gradient_spec(), num_cuts - num_cuts / 2, ProtocolFault::kNone);
+      count_survivors(campaign_gradient_spec(), num_cuts - num_cuts / 2, ProtocolFault::kNone);
   CHECK(kernel + gradient == num_cuts);
   MESSAGE(num_cuts, " simulated power cuts: ", kernel + gradient,
           " identical, none lost a promise");
@@ -288,7 +289,7 @@ TEST_CASE("a protocol with a planted fault does not survive the power cuts") {
       {ProtocolFault::kNoSyncOfData, "no sync of data"},
       {ProtocolFault::kNoSyncBeforeRename, "no sync before rename"}};
   for (const auto& [fault, name] : faults) {
-    const Index survivors = count_survivors(kernel_spec(), num_cuts, fault);
+    const Index survivors = count_survivors(campaign_kernel_spec(), num_cuts, fault);
     CHECK(survivors < num_cuts);
     MESSAGE(name, ": caught in ", num_cuts - survivors, " of ", num_cuts, " power cuts");
   }
@@ -329,7 +330,7 @@ TEST_CASE("real kills at random moments lose nothing") {
   std::mt19937_64 random(11);
   Index kills = 0, runs = 0, identical = 0;
   for (; runs < 2 || (kills < wanted && runs < 4 * wanted); ++runs) {
-    const RunSpec spec = runs % 2 == 0 ? kernel_spec() : gradient_spec();
+    const RunSpec spec = runs % 2 == 0 ? campaign_kernel_spec() : campaign_gradient_spec();
     const TemporaryFolder folder;
     const std::string out = folder.file("K.h5");
     // More time from try to try, so that even an instrumented build ends.

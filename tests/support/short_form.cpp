@@ -1,0 +1,15 @@
+#include "tests/support/short_form.hpp"
+
+#include <cstdlib>
+#include <string_view>
+
+namespace gramtile::test {
+
+bool is_short_form() {
+  const char* const asked = std::getenv("GRAMTILE_SHORT");
+  return asked != nullptr && std::string_view(asked) == "1";
+}
+
+Index many_or_few(Index many, Index few) { return is_short_form() ? few : many; }
+
+}  // namespace gramtile::test

@@ -1,0 +1,16 @@
+// The short form of tests that draw their cases. GRAMTILE_SHORT=1 asks for it: under sanitizers,
+// which look for what a path does wrong whenever it is taken, while numbers are compared by the
+// release build (docs/development.md).
+#pragma once
+
+#include "engine/core/index.hpp"
+
+namespace gramtile::test {
+
+/// Whether the short form is asked for.
+bool is_short_form();
+
+/// How many a test takes of what it draws or goes through: `few` in the short form.
+Index many_or_few(Index many, Index few);
+
+}  // namespace gramtile::test
