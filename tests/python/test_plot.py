@@ -1,7 +1,9 @@
 """Pictures: what they show is what the file holds, sorted and averaged as it is said; axes are named."""
 
+import shutil
 import unittest
 
+import h5py
 import numpy as np
 
 import gramtile as gt
@@ -68,6 +70,18 @@ class PlotTest(FolderTest):
         picture = shown(gt_plot.kernel(k, size=30))
         self.assertTrue(np.isnan(picture[:10, 20:]).all())
         self.assertEqual(np.isnan(picture).sum(), 100)
+
+    def test_tiles_that_a_file_has_not_got_are_empty_on_both_sides(self):
+        shutil.copy(self.file.path, self.dir / "unfinished.h5")
+        with h5py.File(self.dir / "unfinished.h5", "r+") as f:
+            f["Kxx"][:32, 64:] = f["Kxx"][64:, :32] = np.nan  # as a tile that is not written yet
+        picture = shown(gt_plot.kernel(self.dir / "unfinished.h5"))
+        missing = np.zeros((90, 90), bool)
+        missing[:32, 64:] = missing[64:, :32] = True
+        np.testing.assert_array_equal(np.isnan(picture), missing)
+        np.testing.assert_array_equal(picture[~missing], self.k[~missing])
+        with self.assertRaisesRegex(ValueError, "not computed"):
+            gt_plot.spectrum(self.dir / "unfinished.h5")
 
     def test_a_spectrum_shows_every_eigenvalue(self):
         for source in (self.file, self.k):
