@@ -98,7 +98,8 @@ ours = torch.stack([kernel.parameter(name).grad for name in order])
 difference = ((ours - logs.grad).abs().max() / ours.abs().max()).item()
 print(f"gradients by {len(order)} variances differ by {difference:.1e} of the largest")
 
-# %% What autograd has no memory for: training, on bytes as they were read
+# %% What autograd has no memory for: training, on bytes as they were read. The likelihood first finds the scale of K, which
+# predictions do not depend on; docs/training.md tells what further steps and other objectives were found to do
 optimiser = torch.optim.Adam(kernel.parameters(), lr=0.05)
 before, history = peak_mib(), []
 for step in range(10):
