@@ -95,6 +95,7 @@ def parse():
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--flow-steps", type=int, default=100)
     parser.add_argument("--batch", type=int, default=600)
+    parser.add_argument("--flow-noise", type=float, default=1e-5)
     parser.add_argument("--learning-rate", type=float, default=0.05)
     parser.add_argument("--bin", type=lambda text: pathlib.Path(text).resolve(), default="build/release/bin")
     parser.add_argument("--objectives", nargs="*", default=["kernel-flow", "loo", "nlml", "alignment"])
@@ -109,7 +110,7 @@ def run_seeds(experiment, objective, more, sets, test):
         values.append(found)
         errors.append(experiment.error("trained.json", train, test, noise))
         if objective == "kernel-flow" and seed == 0:
-            rho = [experiment.mean_rho("start.json", 1e-3), experiment.mean_rho("trained.json", 1e-3)]
+            rho = [experiment.mean_rho(network, noise) for network in ("start.json", "trained.json")]
     row(objective, errors, values)
     if rho:
         print(f"ρ, mean of 20 fixed batches: {rho[0]:.4f} → {rho[1]:.4f}", flush=True)
@@ -128,7 +129,7 @@ def main():
             more = ["--steps", arguments.steps]
             if objective == "kernel-flow":
                 more = ["--steps", arguments.flow_steps, "--batch", arguments.batch, "--sub-batch", arguments.batch // 2,
-                        "--learning-rate", arguments.learning_rate, "--fix-noise"]
+                        "--learning-rate", arguments.learning_rate, "--noise", arguments.flow_noise, "--fix-noise"]
             run_seeds(experiment, objective, more, sets, test)
 
 

@@ -2,12 +2,15 @@
 
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 
 namespace gramtile {
 namespace {
+
+std::atomic<std::size_t> from_the_system = 0;
 
 constexpr std::size_t kPage = 4096, kLargePage = std::size_t{2} << 20;
 
@@ -45,8 +48,11 @@ char* map_large_pages(std::size_t bytes) {
 }  // namespace
 
 void* allocate_zeros(std::size_t bytes) {
-  if (is_the_systems(bytes))
-    return bytes >= 2 * kLargePage ? map_large_pages(bytes) : map_pages(bytes);
+  if (is_the_systems(bytes)) {
+    void* const data = bytes >= 2 * kLargePage ? map_large_pages(bytes) : map_pages(bytes);
+    from_the_system += bytes;
+    return data;
+  }
   // Not aligned_alloc(): it wants sizes that are multiples of the alignment.
   void* data = nullptr;
   if (posix_memalign(&data, 128, bytes) != 0) throw std::bad_alloc();
@@ -55,7 +61,11 @@ void* allocate_zeros(std::size_t bytes) {
 }
 
 void free_zeros(void* data, std::size_t bytes) noexcept {
-  is_the_systems(bytes) ? static_cast<void>(munmap(data, bytes)) : std::free(data);
+  if (!is_the_systems(bytes)) return std::free(data);
+  munmap(data, bytes);
+  from_the_system -= bytes;
 }
+
+std::size_t bytes_from_the_system() { return from_the_system; }
 
 }  // namespace gramtile

@@ -17,6 +17,9 @@ void* allocate_zeros(std::size_t bytes);
 /// Gives back what allocate_zeros(bytes) gave.
 void free_zeros(void* data, std::size_t bytes) noexcept;
 
+/// What allocate_zeros() has from the system now [bytes]: malloc() does not know of it.
+std::size_t bytes_from_the_system();
+
 /// An owning array of trivially copyable T, aligned to 128 bytes. Moves, does not copy.
 template <class T>
 class AlignedBuffer {
