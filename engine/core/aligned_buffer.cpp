@@ -14,14 +14,20 @@ std::atomic<std::size_t> from_the_system = 0;
 
 constexpr std::size_t kPage = 4096, kLargePage = std::size_t{2} << 20;
 
-/// Sanitizers watch what malloc() gives.
-bool is_the_systems(std::size_t bytes) {
+/// Sanitizers watch what malloc() gives. GCC tells of them by macros, clang by features.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  return false;
+constexpr bool kWatched = true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr bool kWatched = true;
 #else
-  return bytes >= (std::size_t{1} << 20);
+constexpr bool kWatched = false;
 #endif
-}
+#else
+constexpr bool kWatched = false;
+#endif
+
+bool is_the_systems(std::size_t bytes) { return !kWatched && bytes >= (std::size_t{1} << 20); }
 
 char* map_pages(std::size_t bytes) {
   void* const data =
