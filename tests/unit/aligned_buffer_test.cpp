@@ -13,16 +13,6 @@ namespace {
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 
-/// Resident memory of this process [bytes].
-std::size_t resident_bytes() {
-  std::FILE* const file = std::fopen("/proc/self/statm", "r");
-  unsigned long whole = 0, resident = 0;
-  REQUIRE(file != nullptr);
-  REQUIRE(std::fscanf(file, "%lu %lu", &whole, &resident) == 2);
-  std::fclose(file);
-  return resident * 4096;
-}
-
 TEST_CASE("a buffer is zeros at an aligned address, on both sides of every limit of its size") {
   for (const std::size_t limit : {std::size_t{128}, kMiB, 4 * kMiB, 6 * kMiB}) {
     for (const std::size_t size : {limit - 1, limit, limit + 1}) {
@@ -40,6 +30,16 @@ TEST_CASE("a buffer is zeros at an aligned address, on both sides of every limit
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+/// Resident memory of this process [bytes].
+std::size_t resident_bytes() {
+  std::FILE* const file = std::fopen("/proc/self/statm", "r");
+  unsigned long whole = 0, resident = 0;
+  REQUIRE(file != nullptr);
+  REQUIRE(std::fscanf(file, "%lu %lu", &whole, &resident) == 2);
+  std::fclose(file);
+  return resident * 4096;
+}
+
 TEST_CASE("what large buffers held goes back to the system, whatever else was allocated since") {
   const std::size_t before = resident_bytes();
   std::vector<AlignedBuffer<char>> between;
