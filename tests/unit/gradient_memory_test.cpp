@@ -15,7 +15,8 @@
 namespace gramtile {
 namespace {
 
-// The address and thread sanitizers bring an allocator of their own, which does not report.
+// The address and thread sanitizers bring an allocator of their own, which does not report: there
+// the runs are made, and nothing is said of the heap.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr bool kHeapReports = false;
 #else
@@ -102,8 +103,7 @@ constexpr std::size_t kMebibyte = std::size_t{1} << 20;
 // 10 %, as asked for. 4 blocks of 64 are what is kept; the larger K would take 50 MiB in float64.
 // On a busy machine two threads may never compute at the same time in the short run, which then
 // takes too little: what grows with the images grows in every try.
-TEST_CASE("the memory of a gradient does not grow with the number of images" *
-          doctest::skip(!kHeapReports)) {
+TEST_CASE("the memory of a gradient does not grow with the number of images") {
   for (const int num_threads : {1, 2}) {
     double least = std::numeric_limits<double>::infinity();
     for (int tries = 0; tries < 5 && least > 1.1; ++tries) {
@@ -112,22 +112,24 @@ TEST_CASE("the memory of a gradient does not grow with the number of images" *
       MESSAGE(num_threads << " threads, 256 images: " << few.peak_bytes << " bytes, 2560 images: "
                           << many.peak_bytes << " bytes, planned: " << many.planned_bytes);
       CHECK(few.planned_bytes == many.planned_bytes);
+      if (!kHeapReports) break;
       least = std::min(least,
                        static_cast<double>(many.peak_bytes) / static_cast<double>(few.peak_bytes));
     }
-    CHECK(least <= 1.1);
+    if (kHeapReports) CHECK(least <= 1.1);
   }
 }
 
 // Half a mebibyte for what the plan does not count: programs, vectors of one number per parameter,
 // the scheduler's own objects.
-TEST_CASE("gradients, jacobians and K stay within the memory plan" * doctest::skip(!kHeapReports)) {
+TEST_CASE("gradients, jacobians and K stay within the memory plan") {
   for (const Derivative derivative :
        {Derivative::kNone, Derivative::kGradient, Derivative::kJacobian}) {
     CAPTURE(static_cast<int>(derivative));
     for (const std::size_t mebibytes : {8, 32}) {
       const Measured run = measure(1152, derivative, mebibytes * kMebibyte, 2);
       CHECK(run.planned_bytes <= mebibytes * kMebibyte);
+      if (!kHeapReports) continue;
       CHECK(run.peak_bytes <= run.planned_bytes + kMebibyte / 2);
       CHECK(run.peak_bytes >= run.planned_bytes / 4);  // it does measure something
     }
