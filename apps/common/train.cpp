@@ -21,8 +21,7 @@ namespace gramtile::apps {
 namespace {
 
 OptimiserKind optimiser_of(const TrainArguments& arguments) {
-  const bool changes = arguments.options.batch != 0 || arguments.options.sub_batch != 0;
-  if (arguments.optimizer.empty()) return changes ? OptimiserKind::kAdam : OptimiserKind::kLbfgs;
+  if (arguments.optimizer.empty()) return default_optimiser(arguments.options);
   if (arguments.optimizer == "adam") return OptimiserKind::kAdam;
   if (arguments.optimizer == "lbfgs") return OptimiserKind::kLbfgs;
   throw Error(ErrorKind::kUsage,

@@ -25,13 +25,13 @@ Index first_after(Index start, Index stop, const Predicate& is_after) {
   return start;
 }
 
-Index pairs_of(MatrixKind kind, const Tile& tile) {
+}  // namespace
+
+Index num_pairs(MatrixKind kind, const Tile& tile) {
   const Index n = tile.rows.size();
   const bool half = kind == MatrixKind::kSymmetric && tile.on_diagonal();
   return half ? n * (n + 1) / 2 : n * tile.columns.size();
 }
-
-}  // namespace
 
 TileList::TileList(const std::vector<MatrixSpec>& matrices, Index tile_size)
     : tile_size_(tile_size) {
@@ -128,13 +128,13 @@ Index TileList::pairs_before(Index index) const {
     const Index stop =
         r < tile.block_row ? std::min(j + kPanel, grid.block_columns) : tile.block_column;
     for (Index c = symmetric ? std::max(r, j) : j; c < stop; ++c)
-      pairs += pairs_of(grid.kind, tile_at(grid, r, c));
+      pairs += num_pairs(grid.kind, tile_at(grid, r, c));
   }
   return pairs;
 }
 
 Index TilePlan::num_pairs(const Tile& tile) const {
-  return pairs_of(matrices[static_cast<std::size_t>(tile.matrix)].kind, tile);
+  return gramtile::num_pairs(matrices[static_cast<std::size_t>(tile.matrix)].kind, tile);
 }
 
 Index TilePlan::num_pairs() const { return tiles.pairs_before(static_cast<Index>(tiles.size())); }

@@ -42,6 +42,10 @@ struct Tile {
   bool on_diagonal() const { return block_row == block_column; }  ///< kSymmetric only
 };
 
+/// Pairs that have to be computed for a tile of such a matrix: half of a diagonal tile of a
+/// symmetric one, all of any other.
+Index num_pairs(MatrixKind kind, const Tile& tile);
+
 /// All tiles of some matrices, in their order, as a formula: a plan of ten million tiles takes no
 /// more memory than one of ten. Tiles are values, made when they are asked for.
 class TileList {
@@ -98,7 +102,7 @@ struct TilePlan {
   std::vector<MatrixSpec> matrices;
   TileList tiles;
 
-  /// Pairs that have to be computed for one tile (half of a diagonal tile, all of any other).
+  /// Pairs that have to be computed for one tile.
   Index num_pairs(const Tile& tile) const;
   /// Pairs of all tiles.
   Index num_pairs() const;

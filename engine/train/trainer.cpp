@@ -22,6 +22,14 @@ constexpr Index kImagesAtOnce = 512;  ///< of a validation set
 
 }  // namespace
 
+bool batches_change(const TrainingOptions& options) {
+  return options.batch != 0 || options.sub_batch != 0;
+}
+
+OptimiserKind default_optimiser(const TrainingOptions& options) {
+  return batches_change(options) ? OptimiserKind::kAdam : OptimiserKind::kLbfgs;
+}
+
 void check_training_options(const TrainingOptions& o, Index num_images) {
   const auto refuse = [](const std::string& problem) { throw Error(ErrorKind::kUsage, problem); };
   const Index batch = o.batch == 0 ? num_images : o.batch;
@@ -34,8 +42,7 @@ void check_training_options(const TrainingOptions& o, Index num_images) {
   if (o.sub_batch >= batch && o.sub_batch != 0)
     refuse(fmt::format("--sub-batch {}: a part of the {} images of a step is needed", o.sub_batch,
                        batch));
-  const bool changes = o.batch != 0 || o.sub_batch != 0;
-  if (changes && o.optimiser == OptimiserKind::kLbfgs)
+  if (batches_change(o) && o.optimiser == OptimiserKind::kLbfgs)
     refuse("--optimizer lbfgs needs an objective that stays the same; with batches use adam");
 }
 

@@ -33,6 +33,11 @@ struct TrainingOptions {
   double pull = 1e-3;
 };
 
+/// Whether every step looks at other examples.
+bool batches_change(const TrainingOptions& options);
+/// For who names none: Adam where batches change, else L-BFGS.
+OptimiserKind default_optimiser(const TrainingOptions& options);
+
 /// Throws Error(kUsage) for options that do not go together, and for more examples than there are.
 void check_training_options(const TrainingOptions& options, Index num_images);
 

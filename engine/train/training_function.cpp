@@ -62,9 +62,7 @@ std::function<void(const Tile&)> counting(const TrainingWatch& watch, TrainingPa
   const double total = 0.5 * static_cast<double>(num_images) * static_cast<double>(num_images + 1);
   watch(part, 0);
   return [&watch, part, total, done = 0.0](const Tile& tile) mutable {
-    const auto rows = static_cast<double>(tile.rows.size());
-    const bool on_diagonal = tile.rows.start == tile.columns.start;
-    done += on_diagonal ? 0.5 * rows * (rows + 1) : rows * static_cast<double>(tile.columns.size());
+    done += static_cast<double>(num_pairs(MatrixKind::kSymmetric, tile));
     watch(part, done / total);
   };
 }

@@ -17,7 +17,6 @@ SMALL_GOLDEN = sorted((TESTS / "golden").glob("small_*.json"))
 LARGE_GOLDEN_DIR = pathlib.Path(os.environ.get("GRAMTILE_GOLDEN_DIR", TESTS.parents[1] / "shared" / "golden"))
 
 
-
 def promised(dtype):
     """{"kernel": …, "jacobian": …, "gradient": …}: what is promised (engine/network/promised_accuracy.hpp)."""
     header = (TESTS.parent / "engine/network/promised_accuracy.hpp").read_text()
@@ -77,6 +76,16 @@ class GoldenCase:
         self.upstream = np.array(data["upstream"], float).reshape(size)
         self.gradient = np.array(data["gradient"], float)
 
+    def by_parameter(self, names):
+        """The jacobian [P, N, M] and the gradient [P], in the order of these names."""
+        order = [self.parameters.index(name) for name in names]
+        return self.jacobian[order], self.gradient[order]
+
+    def gradient_room(self, names, dtype, upstream_rounding=0.0):
+        """How far a gradient of that dtype may be off, [P]; `upstream_rounding`: of entries of the upstream."""
+        scales = np.abs(self.by_parameter(names)[0]).max((1, 2))
+        return (promised(dtype)["gradient"] + upstream_rounding) * scales * np.abs(self.upstream).sum()
+
 
 def golden_cases():
     """The small cases, which travel with the code, and the large ones, where they are."""
@@ -84,6 +93,18 @@ def golden_cases():
     if os.environ.get("CI") and not large:
         raise AssertionError(f"there are no golden files in {LARGE_GOLDEN_DIR}")
     return [GoldenCase(path) for path in SMALL_GOLDEN + large]
+
+
+class WithinTest(unittest.TestCase):
+    def within(self, found, exact, room):
+        """Checks that `found` is `exact` but for `room`, entry by entry."""
+        self.assertEqual(np.shape(found), np.shape(exact))
+        difference = np.abs(np.asarray(found) - exact)
+        self.assertTrue((difference <= room).all(), f"{difference.max()}")
+
+
+#: Rounding of an upstream that is given in this type.
+UPSTREAM_ROUNDING = {"float32": 2.0**-24, "float64": 0.0}
 
 
 class FolderTest(unittest.TestCase):

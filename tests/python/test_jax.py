@@ -8,7 +8,7 @@ import unittest
 import numpy as np
 
 import gramtile as gt
-from support import EVERYTHING, golden_cases, images, promised
+from support import EVERYTHING, UPSTREAM_ROUNDING, WithinTest, golden_cases, images, promised
 
 try:
     import jax
@@ -34,26 +34,20 @@ def load_tests(_, tests, __):
     return tests
 
 
-class GoldenTest(unittest.TestCase):
+class GoldenTest(WithinTest):
     def test_golden_values_and_gradients(self):
         for case in golden_cases():
             net = gt.Network(case.network)
-            order = [case.parameters.index(p.name) for p in net.trainable_parameters]
-            scales = np.abs(case.jacobian[order]).max((1, 2))
+            names = [p.name for p in net.trainable_parameters]
             for dtype in ("float32", "float64"):
                 with self.subTest(case=case.name, dtype=dtype):
-                    room, kernel_fn = promised(dtype), gt_jax.kernel_fn(net, dtype=dtype)
+                    kernel_fn = gt_jax.kernel_fn(net, dtype=dtype)
                     k, pull_back = jax.vjp(lambda v: kernel_fn(case.x, case.z, values=v), net.values)
                     self.assertEqual(k.dtype, np.dtype(dtype))
-                    self.within(k, case.k, room["kernel"] * np.abs(case.k))
+                    self.within(k, case.k, promised(dtype)["kernel"] * np.abs(case.k))
                     gradient, = pull_back(jnp.asarray(case.upstream, dtype))
-                    rounded = {"float32": 2.0**-24, "float64": 0}[dtype]  # of the upstream
-                    self.within(gradient, case.gradient[order],
-                                (room["gradient"] + rounded) * scales * np.abs(case.upstream).sum())
-
-    def within(self, found, exact, room):
-        difference = np.abs(np.asarray(found) - exact)
-        self.assertTrue((difference <= room).all(), f"{difference.max()}")
+                    self.within(gradient, case.by_parameter(names)[1],
+                                case.gradient_room(names, dtype, UPSTREAM_ROUNDING[dtype]))
 
 
 class KernelTest(unittest.TestCase):

@@ -18,7 +18,7 @@ import warnings
 import numpy as np
 
 import gramtile as gt
-from support import EVERYTHING, golden_cases, images, promised
+from support import EVERYTHING, UPSTREAM_ROUNDING, WithinTest, golden_cases, images, promised
 
 try:
     import torch
@@ -48,27 +48,21 @@ def load_tests(_, tests, __):
     return tests
 
 
-class GoldenTest(unittest.TestCase):
+class GoldenTest(WithinTest):
     def test_golden_values_and_gradients(self):
         for case in golden_cases():
             net = gt.Network(case.network)
-            order = [case.parameters.index(p.name) for p in net.trainable_parameters]
-            scales = np.abs(case.jacobian[order]).max((1, 2))
+            names = [p.name for p in net.trainable_parameters]
             for name, dtype in TYPES.items():
                 with self.subTest(case=case.name, dtype=name):
-                    room = promised(name)
                     given = [torch.from_numpy(a).to(torch.float64) for a in (case.x, case.z) if a is not None]
                     values = torch.tensor(net.values, requires_grad=True)
                     k = gt_torch.kernel(net, values, *given, dtype=dtype)
                     self.assertEqual(k.dtype, dtype)
-                    self.within(k.detach().numpy(), case.k, room["kernel"] * np.abs(case.k))
+                    self.within(k.detach().numpy(), case.k, promised(name)["kernel"] * np.abs(case.k))
                     k.backward(torch.from_numpy(case.upstream).to(dtype))
-                    rounded = {"float32": 2.0**-24, "float64": 0}[name]  # of the upstream
-                    self.within(values.grad.numpy(), case.gradient[order],
-                                (room["gradient"] + rounded) * scales * np.abs(case.upstream).sum())
-
-    def within(self, found, exact, room):
-        self.assertTrue((np.abs(found - exact) <= room).all(), f"{np.abs(found - exact).max()}")
+                    self.within(values.grad.numpy(), case.by_parameter(names)[1],
+                                case.gradient_room(names, name, UPSTREAM_ROUNDING[name]))
 
 
 class BitsTest(unittest.TestCase):

@@ -161,9 +161,10 @@ TrainingOptions training_options(const nb::dict& request) {
   options.num_steps = get(request, "steps", options.num_steps);
   options.batch = get<Index>(request, "batch", 0);
   options.sub_batch = get<Index>(request, "sub_batch", 0);
-  const bool changes = options.batch != 0 || options.sub_batch != 0;
-  const auto optimiser = get<std::string>(request, "optimizer", changes ? "adam" : "lbfgs");
-  options.optimiser = optimiser == "adam" ? OptimiserKind::kAdam : OptimiserKind::kLbfgs;
+  const auto optimiser = get<std::string>(request, "optimizer", "");
+  options.optimiser = optimiser.empty()     ? default_optimiser(options)
+                      : optimiser == "adam" ? OptimiserKind::kAdam
+                                            : OptimiserKind::kLbfgs;
   options.steps.learning_rate = get(request, "learning_rate", options.steps.learning_rate);
   options.steps.max_step = get(request, "max_step", options.steps.max_step);
   options.noise = get(request, "noise", options.noise);

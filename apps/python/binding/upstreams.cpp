@@ -6,13 +6,12 @@
 
 #include "engine/core/array_upstream.hpp"
 #include "engine/core/errors.hpp"
+#include "engine/core/factor_product.hpp"
 
 namespace gramtile::python {
 namespace {
 
 namespace nb = nanobind;
-
-std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
 
 class Factors : public MatrixSource {
  public:
@@ -21,20 +20,11 @@ class Factors : public MatrixSource {
   Index num_rows() const override { return u_.num_rows(); }
   Index num_columns() const override { return v_.num_rows(); }
 
-  // Each entry is one sum in the order of r, as in io/run/read/upstream.cpp: the same bits.
   void read(Range rows, Range columns, std::span<double> values) const override {
     std::vector<double> u(as_size(rows.size() * rank_)), v(as_size(columns.size() * rank_));
     u_.read(rows, {0, rank_}, u);
     v_.read(columns, {0, rank_}, v);
-    const std::size_t rank = as_size(rank_);
-    std::size_t out = 0;
-    for (std::size_t i = 0; i < as_size(rows.size()); ++i) {
-      for (std::size_t j = 0; j < as_size(columns.size()); ++j) {
-        double sum = 0;
-        for (std::size_t r = 0; r < rank; ++r) sum += u[i * rank + r] * v[j * rank + r];
-        values[out++] = sum;
-      }
-    }
+    multiply_factors(u, v, rows.size(), columns.size(), values);
   }
 
  private:

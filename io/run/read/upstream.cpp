@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "engine/core/errors.hpp"
+#include "engine/core/factor_product.hpp"
 #include "io/data/number_matrix.hpp"
 #include "io/run/spec/content_hash.hpp"
 
@@ -136,21 +137,11 @@ FactorUpstream::~FactorUpstream() = default;
 Index FactorUpstream::num_rows() const { return impl_->u->num_rows(); }
 Index FactorUpstream::num_columns() const { return impl_->v->num_rows(); }
 
-// Each entry is one sum in the order of r, whatever the tile: the same bits for every tiling.
 void FactorUpstream::read(Range rows, Range columns, std::span<double> values) const {
   Impl& d = *impl_;
   Impl::load(*d.u, rows, d.rank, d.u_rows, d.u_values);
   Impl::load(*d.v, columns, d.rank, d.v_rows, d.v_values);
-  const auto rank = static_cast<std::size_t>(d.rank);
-  std::size_t out = 0;
-  for (std::size_t i = 0; i < static_cast<std::size_t>(rows.size()); ++i) {
-    for (std::size_t j = 0; j < static_cast<std::size_t>(columns.size()); ++j) {
-      double sum = 0;
-      for (std::size_t r = 0; r < rank; ++r)
-        sum += d.u_values[i * rank + r] * d.v_values[j * rank + r];
-      values[out++] = sum;
-    }
-  }
+  multiply_factors(d.u_values, d.v_values, rows.size(), columns.size(), values);
 }
 
 std::size_t FactorUpstream::working_bytes(Index tile_size) const {
