@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,165 +16,25 @@
 #include <csignal>
 #include <cstdint>
 #include <fstream>
-#include <new>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "engine/core/errors.hpp"
-#include "io/hdf5/attributes.hpp"
-#include "io/hdf5/chunk_guard.hpp"
 #include "io/hdf5/handle.hpp"
+#include "io/hdf5/probe_walk.hpp"
 #include "io/hdf5/sharing.hpp"
-#include "io/hdf5/storage.hpp"
 
 namespace gramtile::hdf5 {
 namespace {
 
 constexpr std::uint64_t kMemoryBytes = std::uint64_t{512} << 20;
 constexpr std::uint64_t kBytesPerSecond = 100'000'000;
-constexpr std::uint64_t kLeastSeconds = 5, kLeastClockSeconds = 60;
-constexpr hssize_t kReadWhole = 1 << 17;  // elements
-constexpr hsize_t kUnpackedBytes = hsize_t{16} << 20;
-
-enum class Verdict : char { kFine = 'f', kRefused = 'r', kHungry = 'h' };
-
-// --- the child ----------------------------------------------------------------------------------
-
-bool ran_out_of_memory = false;
-
-herr_t look_for_hunger(unsigned, const H5E_error2_t* error, void*) {
-  if (error->maj_num == H5E_RESOURCE || error->min_num == H5E_NOSPACE ||
-      error->min_num == H5E_CANTALLOC)
-    ran_out_of_memory = true;
-  return 0;
-}
-
-herr_t on_library_error(hid_t stack, void*) {
-  return H5Ewalk2(stack, H5E_WALK_UPWARD, look_for_hunger, nullptr);
-}
-
-herr_t visit_attribute(hid_t object, const char* name, const H5A_info_t*, void*) {
-  read_string_attribute(object, name);
-  read_number_attribute(object, name);
-  return 0;
-}
-
-/// Reads `count` elements from `start` on along every axis, as far as the guards let it.
-void read_box(hid_t dataset, hid_t space, std::size_t element_bytes,
-              const std::vector<Range>& ranges) {
-  std::vector<hsize_t> start, count;
-  hsize_t total = 1;
-  for (const Range range : ranges) {
-    start.push_back(static_cast<hsize_t>(range.start));
-    count.push_back(static_cast<hsize_t>(range.size()));
-    total *= count.back();
-  }
-  if (!chunk_problem(dataset, element_bytes, ranges).empty()) return;
-  const Handle memory(H5Screate_simple(1, &total, nullptr), H5Sclose);
-  if (H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr) < 0)
-    return;
-  std::vector<double> values(total);
-  H5Dread(dataset, H5T_NATIVE_DOUBLE, memory.id(), space, H5P_DEFAULT, values.data());
-}
-
-/// Chunks that are charged to --memory before they are read (apps/common/job.cpp) are not read
-/// here.
-bool unpacks_to_much(hid_t dataset, std::size_t element_bytes, std::size_t rank) {
-  const Handle creation(H5Dget_create_plist(dataset), H5Pclose);
-  if (H5Pget_layout(creation.id()) != H5D_CHUNKED || H5Pget_nfilters(creation.id()) == 0)
-    return false;
-  std::vector<hsize_t> chunk(rank);
-  H5Pget_chunk(creation.id(), static_cast<int>(rank), chunk.data());
-  hsize_t bytes = element_bytes;  // at most 1 GiB, see storage.hpp
-  for (const hsize_t extent : chunk) bytes *= extent;
-  return bytes > kUnpackedBytes;
-}
-
-void read_ends(hid_t dataset, hid_t type, hid_t space) {
-  const int rank = H5Sget_simple_extent_ndims(space);
-  const hssize_t count = H5Sget_simple_extent_npoints(space);
-  if (rank < 1 || count <= 0) return;
-  std::vector<hsize_t> extents(static_cast<std::size_t>(rank));
-  H5Sget_simple_extent_dims(space, extents.data(), nullptr);
-  std::vector<Range> whole, first, last;
-  for (const hsize_t extent : extents) {
-    const auto n = static_cast<Index>(extent);
-    if (n < 1) return;
-    whole.push_back({0, n});
-    first.push_back({0, 1});
-    last.push_back({n - 1, n});
-  }
-  const std::size_t element_bytes = H5Tget_size(type);
-  if (unpacks_to_much(dataset, element_bytes, extents.size())) return;
-  if (count <= kReadWhole) {
-    read_box(dataset, space, element_bytes, whole);
-  } else {
-    read_box(dataset, space, element_bytes, first);
-    read_box(dataset, space, element_bytes, last);
-  }
-}
-
-void visit_dataset(hid_t dataset) {
-  // Before anything asks for the extents: for those of a virtual dataset the library opens the
-  // files that it names, whatever they are.
-  const Handle creation(H5Dget_create_plist(dataset), H5Pclose);
-  if (!stored_here_problem(creation.id()).empty()) return;
-  const Handle type(H5Dget_type(dataset), H5Tclose);
-  const Handle space(H5Dget_space(dataset), H5Sclose);
-  const int rank = H5Sget_simple_extent_ndims(space.id());
-  if (rank < 0) return;
-  H5Dget_storage_size(dataset);  // walks the index of chunks
-  const H5T_class_t kind = H5Tget_class(type.id());
-  const bool is_number = kind == H5T_INTEGER || kind == H5T_FLOAT;
-  const std::string problem =
-      storage_problem(creation.id(), H5Tget_size(type.id()), static_cast<std::size_t>(rank));
-  if (is_number && problem.empty()) read_ends(dataset, type.id(), space.id());
-}
-
-/// Goes on where an object cannot be opened, as whoever asks for another one does: H5Ovisit() would
-/// end there, and what it has not come to would be opened unseen.
-class ProbingWalk {
- public:
-  void visit(hid_t object) {
-    H5O_info_t info;
-    if (H5Oget_info2(object, &info, H5O_INFO_BASIC) < 0) return;
-    if (!seen_.insert(info.addr).second) return;
-    H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_INC, nullptr, visit_attribute, nullptr);
-    if (info.type == H5O_TYPE_DATASET) visit_dataset(object);
-    if (info.type != H5O_TYPE_GROUP) return;
-    std::vector<std::string> names;
-    H5Literate(object, H5_INDEX_NAME, H5_ITER_INC, nullptr, add_name, &names);
-    for (const std::string& name : names) {
-      const Handle child(H5Oopen(object, name.c_str(), H5P_DEFAULT), H5Oclose);
-      if (child.valid()) visit(child.id());
-    }
-  }
-
- private:
-  /// Of hard links: others may lead to files that nobody has allowed to be opened.
-  static herr_t add_name(hid_t, const char* name, const H5L_info_t* link, void* names) {
-    if (link->type == H5L_TYPE_HARD)
-      static_cast<std::vector<std::string>*>(names)->emplace_back(name);
-    return 0;
-  }
-
-  std::set<haddr_t> seen_;
-};
-
-Verdict walk(const char* path) {
-  try {
-    H5Eset_auto2(H5E_DEFAULT, on_library_error, nullptr);
-    const Handle file = open_to_read(path);
-    const Handle root(file.valid() ? H5Gopen2(file.id(), "/", H5P_DEFAULT) : -1, H5Gclose);
-    if (root.valid()) ProbingWalk().visit(root.id());
-    if (ran_out_of_memory) return Verdict::kHungry;
-    return file.valid() ? Verdict::kFine : Verdict::kRefused;
-  } catch (const std::bad_alloc&) {
-    return Verdict::kHungry;
-  }
-}
+constexpr std::uint64_t kLeastSeconds = 5;
+constexpr std::chrono::seconds kLeastClock{60};
+/// A child that sleeps for so long is given up; doubled from one try to the next, the last has
+/// most.
+constexpr std::chrono::seconds kLeastPatience{2}, kMostPatience{32};
 
 void limit(int resource, std::uint64_t amount) {
   struct rlimit now {};
@@ -242,49 +103,109 @@ ForeignLock& foreign_lock() {
   return *lock;
 }
 
-/// The child's first byte says that it has none of our files any more.
-void wait_until_closed(int answer) {
-  char closed = 0;
-  while (::read(answer, &closed, 1) < 0 && errno == EINTR) {
+using Clock = std::chrono::steady_clock;
+
+/// How a child is watched.
+struct Watch {
+  pid_t child;
+  int answer;  ///< where its bytes come from
+  Clock::time_point end;
+  std::chrono::seconds patience;  ///< with a child that uses no processor time
+};
+
+enum class Heard { kByte, kNothing, kTooLate, kAsleep };
+
+/// Processor time that a process has used.
+std::chrono::nanoseconds used_time(pid_t process) {
+  clockid_t clock{};
+  struct timespec used {};
+  if (::clock_getcpuclockid(process, &clock) != 0 || ::clock_gettime(clock, &used) != 0) return {};
+  return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
+
+/// Waits for the child's next byte; kNothing: it has ended.
+Heard hear(const Watch& watch, char& byte) {
+  auto used = used_time(watch.child);
+  auto awake = Clock::now();
+  for (;;) {
+    pollfd wanted{.fd = watch.answer, .events = POLLIN, .revents = 0};
+    if (::poll(&wanted, 1, 100) > 0) {
+      const ssize_t got = ::read(watch.answer, &byte, 1);
+      if (got >= 0) return got == 1 ? Heard::kByte : Heard::kNothing;
+      if (errno != EINTR) return Heard::kNothing;
+    }
+    const auto now = Clock::now();
+    if (const auto used_now = used_time(watch.child); used_now != used) {
+      used = used_now;
+      awake = now;
+    }
+    if (now > watch.end) return Heard::kTooLate;
+    if (now - awake > watch.patience) return Heard::kAsleep;
   }
 }
 
-/// Forks for run_child(); returns when the child holds none of our files.
-pid_t start_child(const char* path, std::uint64_t cpu_seconds, const int (&pipe_ends)[2]) {
+/// What became of a child.
+struct Outcome {
+  Heard heard = Heard::kNothing;
+  char verdict = 0;  ///< of kByte
+  int status = 0;    ///< as waitpid() gives it
+};
+
+struct Limits {
+  std::uint64_t cpu_seconds;
+  std::chrono::seconds clock, patience;
+};
+
+/// Forks for run_child(), and hears the byte that says that the child has none of our files any
+/// more.
+Heard start_child(const char* path, std::uint64_t cpu_seconds, int child_end, Watch& watch) {
   const ForeignLock& foreign = foreign_lock();
   const std::uint64_t mapped = mapped_bytes();
   if (foreign.lock) foreign.lock();
-  const pid_t child = ::fork();
-  if (child == 0) run_child(path, cpu_seconds, mapped, pipe_ends[1]);
+  watch.child = ::fork();
+  if (watch.child == 0) run_child(path, cpu_seconds, mapped, child_end);
   const int error = errno;
-  ::close(pipe_ends[1]);
-  if (child > 0) wait_until_closed(pipe_ends[0]);
+  ::close(child_end);
+  char closed = 0;
+  const Heard heard = watch.child > 0 ? hear(watch, closed) : Heard::kNothing;
   if (foreign.unlock) foreign.unlock();
   errno = error;
-  return child;
+  return heard;
 }
 
-struct Outcome {
-  bool timed_out = false;
-  char verdict = 0;  ///< 0: the child ended without one
-};
-
-Outcome wait_for(int answer, std::chrono::seconds most) {
-  using Clock = std::chrono::steady_clock;
-  const auto end = Clock::now() + most;
+/// Has a child look through the file.
+Outcome look_through(const std::string& path, const Limits& limits) {
+  int pipe_ends[2];
+  if (::pipe2(pipe_ends, O_CLOEXEC) != 0) throw IoError(path, "make a pipe to open", errno);
+  Watch watch{-1, pipe_ends[0], Clock::now() + limits.clock, limits.patience};
   Outcome outcome;
-  for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
-    if (left.count() <= 0) {
-      outcome.timed_out = true;
-      return outcome;
-    }
-    pollfd wanted{.fd = answer, .events = POLLIN, .revents = 0};
-    if (::poll(&wanted, 1, static_cast<int>(std::min<long>(left.count(), 1'000'000))) <= 0)
-      continue;  // interrupted, or time is up
-    if (::read(answer, &outcome.verdict, 1) >= 0) return outcome;
-    if (errno != EINTR) return outcome;
+  outcome.heard = start_child(path.c_str(), limits.cpu_seconds, pipe_ends[1], watch);
+  const int fork_error = errno;
+  if (outcome.heard == Heard::kByte) outcome.heard = hear(watch, outcome.verdict);
+  ::close(pipe_ends[0]);
+  if (watch.child < 0) throw IoError(path, "start a process that opens it first", fork_error);
+  if (outcome.heard == Heard::kTooLate || outcome.heard == Heard::kAsleep)
+    ::kill(watch.child, SIGKILL);
+  while (::waitpid(watch.child, &outcome.status, 0) < 0 && errno == EINTR) {
   }
+  return outcome;
+}
+
+std::string problem_of(const Outcome& outcome, const Limits& limits) {
+  const std::string damaged = "is damaged or forged: the HDF5 library ";
+  if (outcome.heard == Heard::kAsleep)
+    return "cannot be looked through: nothing comes of it for " +
+           std::to_string(limits.patience.count()) + " s; is the disk that it is on busy or gone?";
+  if (outcome.heard == Heard::kTooLate)
+    return damaged + "takes more than " + std::to_string(limits.clock.count()) +
+           " s to look through it";
+  if (WIFSIGNALED(outcome.status) && WTERMSIG(outcome.status) == SIGXCPU)
+    return damaged + "takes more than " + std::to_string(limits.cpu_seconds) +
+           " s to look through it";
+  if (outcome.verdict == static_cast<char>(Verdict::kHungry))
+    return damaged + "wants more than 512 MiB to look through it";
+  if (outcome.heard != Heard::kByte) return damaged + "crashes on it";
+  return "";
 }
 
 std::uint64_t size_of(const std::string& path) {
@@ -318,31 +239,19 @@ void lock_while_forking(ForeignLock foreign) { foreign_lock() = std::move(foreig
 std::string probe(const std::string& path) {
   if (is_open(path))
     return "";  // the child would have it open, too, in a state without its threads
-  const std::uint64_t cpu_seconds = kLeastSeconds + size_of(path) / kBytesPerSecond;
-  int pipe_ends[2];
-  if (::pipe2(pipe_ends, O_CLOEXEC) != 0) throw IoError(path, "make a pipe to open", errno);
-  const pid_t child = start_child(path.c_str(), cpu_seconds, pipe_ends);
-  const int fork_error = errno;
-  Outcome outcome;
-  int status = 0;
-  if (child > 0) {
-    outcome =
-        wait_for(pipe_ends[0], std::chrono::seconds(std::max(kLeastClockSeconds, 2 * cpu_seconds)));
-    if (outcome.timed_out) ::kill(child, SIGKILL);
-    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
+  Limits limits{};
+  limits.cpu_seconds = kLeastSeconds + size_of(path) / kBytesPerSecond;
+  limits.clock = std::max(kLeastClock, std::chrono::seconds(2 * limits.cpu_seconds));
+  limits.patience = kLeastPatience;
+  for (;;) {
+    const Outcome outcome = look_through(path, limits);
+    // It sleeps where the disk is slow, or where another thread of ours held a lock at the fork
+    // that nobody gives back in the child: the address sanitizer's allocator has such. Then another
+    // child has better luck.
+    if (outcome.heard != Heard::kAsleep || limits.patience >= kMostPatience)
+      return problem_of(outcome, limits);
+    limits.patience *= 2;
   }
-  ::close(pipe_ends[0]);
-  if (child < 0) throw IoError(path, "start a process that opens it first", fork_error);
-  const bool out_of_time =
-      outcome.timed_out || (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU);
-  if (out_of_time)
-    return "is damaged or forged: the HDF5 library takes more than " + std::to_string(cpu_seconds) +
-           " s to look through it";
-  if (outcome.verdict == static_cast<char>(Verdict::kHungry))
-    return "is damaged or forged: the HDF5 library wants more than 512 MiB to look through it";
-  if (outcome.verdict == 0) return "is damaged or forged: the HDF5 library crashes on it";
-  return "";
 }
 
 }  // namespace gramtile::hdf5

@@ -14,8 +14,9 @@ namespace gramtile::hdf5 {
 /// walked.
 ///
 /// Limits: 5 s of processor time and 1 s more for every 100 MB of file, twice that by the clock
-/// and at least 60 s, 512 MiB. The caller holds the library's lock. Throws IoError when the system
-/// has no process left.
+/// and at least 60 s, 512 MiB. A child that sleeps for 2 s is given up for another one, which may
+/// sleep for 4, and so on; the answer for the last, after 32, says that nothing came of it. The
+/// caller holds the library's lock. Throws IoError when the system has no process left.
 std::string probe(const std::string& path);
 
 }  // namespace gramtile::hdf5
