@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
+#include <mutex>
+#include <vector>
 
 namespace gramtile {
 namespace {
@@ -51,11 +54,73 @@ char* map_large_pages(std::size_t bytes) {
   return start + before;
 }
 
+/// Thread-safe.
+class KeptBuffers {
+ public:
+  void keep_at_most(std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    buffers_.reserve(kMostBuffers);  // so that keep_or_unmap() cannot fail
+    most_ = bytes;
+    while (bytes_ > most_) drop_oldest();
+  }
+
+  /// One of exactly so many bytes, whatever they are; nullptr when there is none.
+  void* take(std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    for (auto kept = buffers_.rbegin(); kept != buffers_.rend(); ++kept) {
+      if (kept->bytes != bytes) continue;
+      void* const data = kept->data;
+      buffers_.erase(std::next(kept).base());
+      bytes_ -= bytes;
+      return data;
+    }
+    return nullptr;
+  }
+
+  void keep_or_unmap(void* data, std::size_t bytes) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (bytes > most_) {
+      munmap(data, bytes);
+      return;
+    }
+    while (bytes_ + bytes > most_ || buffers_.size() == buffers_.capacity()) drop_oldest();
+    buffers_.push_back({data, bytes});
+    bytes_ += bytes;
+  }
+
+ private:
+  struct Buffer {
+    void* data;
+    std::size_t bytes;
+  };
+
+  void drop_oldest() {
+    munmap(buffers_.front().data, buffers_.front().bytes);
+    bytes_ -= buffers_.front().bytes;
+    buffers_.erase(buffers_.begin());
+  }
+
+  static constexpr std::size_t kMostBuffers = 64;
+
+  std::mutex mutex_;
+  std::size_t most_ = 0, bytes_ = 0;
+  std::vector<Buffer> buffers_;
+};
+
+KeptBuffers& kept_buffers() {
+  static auto* buffers = new KeptBuffers;  // never destroyed: buffers may be freed after main()
+  return *buffers;
+}
+
 }  // namespace
 
 void* allocate_zeros(std::size_t bytes) {
   if (is_the_systems(bytes)) {
-    void* const data = bytes >= 2 * kLargePage ? map_large_pages(bytes) : map_pages(bytes);
+    void* data = kept_buffers().take(bytes);
+    if (data != nullptr)
+      std::memset(data, 0, bytes);
+    else
+      data = bytes >= 2 * kLargePage ? map_large_pages(bytes) : map_pages(bytes);
     from_the_system += bytes;
     return data;
   }
@@ -68,9 +133,11 @@ void* allocate_zeros(std::size_t bytes) {
 
 void free_zeros(void* data, std::size_t bytes) noexcept {
   if (!is_the_systems(bytes)) return std::free(data);
-  munmap(data, bytes);
   from_the_system -= bytes;
+  kept_buffers().keep_or_unmap(data, bytes);
 }
+
+void keep_freed_buffers(std::size_t most) { kept_buffers().keep_at_most(most); }
 
 std::size_t bytes_from_the_system() { return from_the_system; }
 

@@ -57,6 +57,31 @@ TEST_CASE("what large buffers held goes back to the system, whatever else was al
   CHECK(peak <= before + 14 * kMiB);
   CHECK(resident_bytes() <= before + 2 * kMiB);
 }
+
+TEST_CASE("buffers are kept up to the limit, for sizes that are alike, and come back as zeros") {
+  const std::size_t before = resident_bytes();
+  const auto use = [](std::size_t size) {
+    AlignedBuffer<char> buffer(size);
+    CHECK(std::all_of(buffer.data(), buffer.data() + size, [](char c) { return c == 0; }));
+    std::fill_n(buffer.data(), size, char{1});
+    return buffer.data();
+  };
+  keep_freed_buffers(8 * kMiB);
+  const char* const first = use(5 * kMiB);
+  CHECK(resident_bytes() >= before + 4 * kMiB);
+  CHECK(use(5 * kMiB) == first);
+  use(2 * kMiB);
+  CHECK(use(5 * kMiB) == first);
+  use(9 * kMiB);  // past the limit: not kept, and nothing else is given up
+  CHECK(use(5 * kMiB) == first);
+  use(4 * kMiB);  // the oldest go, until there is room
+  CHECK(resident_bytes() <= before + 9 * kMiB);
+  for (std::size_t turn = 0; turn < 100; ++turn) use(kMiB + turn * 4096);
+  CHECK(resident_bytes() <= before + 9 * kMiB);
+  CHECK(bytes_from_the_system() == 0);
+  keep_freed_buffers(0);
+  CHECK(resident_bytes() <= before + kMiB);
+}
 #endif
 
 }  // namespace

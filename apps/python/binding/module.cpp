@@ -5,6 +5,8 @@
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
+#include <cstddef>
+
 #include "apps/common/machine.hpp"
 #include "apps/common/units.hpp"
 #include "apps/python/binding/calls.hpp"
@@ -12,6 +14,7 @@
 #include "apps/python/binding/hdf5_sharing.hpp"
 #include "apps/python/binding/jobs.hpp"
 #include "engine/backend/backend.hpp"
+#include "engine/core/aligned_buffer.hpp"
 #include "engine/core/version.hpp"
 #include "engine/network/presets.hpp"
 
@@ -20,6 +23,8 @@ NB_MODULE(_engine, module) {
   // An autograd graph that is alive when the interpreter ends holds networks: no leak of ours, and
   // no news for users.
   nb::set_leak_warnings(false);
+  // A training loop makes the same call again and again.
+  gramtile::keep_freed_buffers(std::size_t{32} << 20);
   gramtile::python::translate_errors();
   gramtile::python::bind_network(module);
   gramtile::python::bind_jobs(module);
