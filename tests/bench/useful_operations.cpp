@@ -2,6 +2,8 @@
 
 #include <variant>
 
+#include "tests/support/operation_table.hpp"
+
 namespace gramtile::bench {
 namespace {
 
@@ -35,15 +37,10 @@ double operations(const Program& program, const Conv2dOp& op) {
   return outputs * (additions_along_x(x.kernel_size) + additions(y.kernel_size)) + affine;
 }
 
-/// Of a pixel; of erf's, double: two products for ab and s, 11 for w, 18 of the polynomial and 4.
-double operations(const Relu&, bool nonnegative) { return nonnegative ? 14 : 18; }
-double operations(const LeakyRelu&, bool) { return 18 + 2; }
-double operations(const Erf&, bool) { return 3 + 11 + 18 + 4; }
-
 double operations(const Program& program, const ActivationOp& op) {
   const bool nonnegative = program.values[static_cast<std::size_t>(op.input)].nonnegative;
   return ask(op.activation, [&](const auto& function) {
-    return pixels(program, op.input) * operations(function, nonnegative);
+    return pixels(program, op.input) * test::useful_operations(function, nonnegative);
   });
 }
 

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "io/network/network_json.hpp"
+#include "tests/support/operation_table.hpp"
 #include "tests/support/random_network.hpp"
 
 namespace gramtile {
@@ -38,14 +39,7 @@ Pair random_pair(std::uint64_t seed) {
 // sine, angle, two products; each with a factor of at most 1).
 double rounding_bound(const Program& program) {
   double num_roundings = static_cast<double>(program.input.channels) + 2;
-  struct NumTerms {
-    double operator()(const Conv2dOp& op) const {
-      return static_cast<double>(op.geometry.num_taps());
-    }
-    double operator()(const ActivationOp&) const { return 0; }
-    double operator()(const SumOp& op) const { return static_cast<double>(op.inputs.size()); }
-  };
-  for (const Op& op : program.ops) num_roundings += 8 + std::visit(NumTerms(), op);
+  for (const Op& op : program.ops) num_roundings += 8 + static_cast<double>(test::num_terms(op));
   return num_roundings * kRounding;
 }
 

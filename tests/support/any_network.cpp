@@ -7,6 +7,7 @@
 
 #include "engine/core/errors.hpp"
 #include "engine/network/geometry.hpp"
+#include "tests/support/operation_table.hpp"
 
 namespace gramtile::test {
 namespace {
@@ -315,19 +316,18 @@ MapShape any_shape(Random& random) {
   return {.height = height, .width = random.chance(0.6) ? height : side()};
 }
 
-/// Terms per output pixel.
-struct Terms {
-  Index operator()(const Conv2dOp& op) const { return op.geometry.num_taps(); }
-  Index operator()(const ActivationOp&) const { return 16; }
-  Index operator()(const SumOp&) const { return 16; }
-};
+/// Work per output pixel, in terms of a window.
+Index work_of(const Op& op) {
+  constexpr Index kOthers = 16;
+  return std::holds_alternative<Conv2dOp>(op) ? num_terms(op) : kOthers;
+}
 
 bool is_small(const Program& program) {
   Index work = 0;
   for (const Op& op : program.ops) {
     const ValueId output = std::visit([](const auto& any) { return any.output; }, op);
     const Index pixels = program.values[static_cast<std::size_t>(output)].shape.num_pixels();
-    work += pixels * std::visit(Terms(), op);
+    work += pixels * work_of(op);
   }
   return program.ops.size() <= kMostOps && program.parameters.size() <= kMostParameters &&
          work <= kMostWork;

@@ -4,29 +4,18 @@
 // largest_covariance_error(), which bounds the relative error of xx and yy, and that of xy relative
 // to s = √(xx·yy), at every value on the way:
 //
-//  cosine  c = xy/r: δ = 2 ε + 8 u (xy; r's half of the variances' errors; roots and products).
-//  angle   |acos a − acos b| ≤ δ/√(1 − (|c| + δ)²), and ≤ acos(1 − δ) ≤ π √(δ/2) anywhere.
-//  slope   (π − θ)/2π: δθ/2π, half the angle's fit, and 8 u.
-//  e       r sin θ/4π: r/4π·(δθ + (sine's fit + 12 u)·sin θ); divided by xx: 3 u and ε more.
-//  leaky   (1 − α)² of the relu's, and 5 u of each term.
-//  erf     its derivatives, evaluated again where xy is off by (2 ε + 16 u)·s to either side, and
-//  16 u
-//          + 2 ε of themselves (products, the quotient, xx's own factor).
+//  activation  operation_table.hpp
 //  sums    n terms: n u of the sum of their absolute values, in whatever order they are added.
 #include "tests/support/derivative_bound.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <numbers>
 #include <numeric>
 
-#include "engine/activations/relu.hpp"
-#include "engine/core/worst_of.hpp"
 #include "engine/reference/forward.hpp"
 #include "engine/reference/maps.hpp"
 #include "engine/schedule/compute.hpp"
-#include "engine/simd/instruction_set.hpp"
 #include "tests/support/rounding_bound.hpp"
 
 namespace gramtile::test {
@@ -37,7 +26,6 @@ using reference::Map;
 using reference::PairMaps;
 using reference::Tape;
 using reference::window_sum;
-using std::numbers::pi;
 
 Map product(const Map& a, const Map& b) {
   Map result(a.size());
@@ -202,78 +190,6 @@ class Bounds {
 };
 
 }  // namespace
-
-SlopeBounds::SlopeBounds(DataType type, double epsilon, AngleErrors angles)
-    : u_(unit_rounding(type)),
-      epsilon_(epsilon),
-      fit_(relu_derivative_fit(type)),
-      angles_(angles) {}
-
-Slopes SlopeBounds::of(const Relu& relu, const PixelPair& p) const {
-  const double r = std::sqrt(p.xx) * std::sqrt(p.yy);
-  Slopes slopes{.size = relu.at(p), .error = {}};
-  if (r == 0) return slopes;
-  const double angle = angle_error(p.xy / r);
-  slopes.error.by_xy = angle / (2 * pi) + angle_fit(p.xy / r) / 2 + 8 * u_;
-  const double elasticity = relu_covariance(p.xy, p.xx, p.yy).elasticity;
-  const double e = r * angle / (4 * pi) + elasticity * (fit_.sine + 15 * u_ + epsilon_);
-  slopes.error.by_xx = e / p.xx;
-  slopes.error.by_yy = e / p.yy;
-  return slopes;
-}
-Slopes SlopeBounds::of(const LeakyRelu& leaky, const PixelPair& p) const {
-  const double alpha = std::abs(leaky.negative_slope);
-  const double part = (1 - leaky.negative_slope) * (1 - leaky.negative_slope);
-  Slopes slopes = of(Relu(), p);
-  const auto scale = [&](double PairValue::*by, double linear) {
-    slopes.error.*by = part * slopes.error.*by + 5 * u_ * (part * slopes.size.*by + linear);
-    slopes.size.*by = part * slopes.size.*by + linear;
-  };
-  scale(&PairValue::by_xy, alpha);
-  scale(&PairValue::by_xx, 0);
-  scale(&PairValue::by_yy, 0);
-  return slopes;
-}
-Slopes SlopeBounds::of(const Erf& erf, const PixelPair& p) const {
-  const double moved = (2 * epsilon_ + 16 * u_) * std::sqrt(p.xx) * std::sqrt(p.yy);
-  const PairValue here = erf.at(p), less = erf.at({p.xy - moved, p.xx, p.yy}),
-                  more = erf.at({p.xy + moved, p.xx, p.yy});
-  Slopes slopes{};
-  const auto set = [&](double PairValue::*by) {
-    slopes.size.*by = std::abs(here.*by);
-    slopes.error.*by = worst_of(std::abs(more.*by - here.*by), std::abs(less.*by - here.*by)) +
-                       (16 * u_ + 2 * epsilon_) * slopes.size.*by;
-  };
-  set(&PairValue::by_xy);
-  set(&PairValue::by_xx);
-  set(&PairValue::by_yy);
-  return slopes;
-}
-
-double SlopeBounds::angle_error(double cosine) const {
-  if (angles_ == AngleErrors::kCancelling) return 0;
-  const double delta = 2 * epsilon_ + 8 * u_;
-  const double c = std::min(1.0, std::abs(cosine) + delta);
-  return std::min(delta / std::sqrt((1 - c) * (1 + c)), pi * std::sqrt(delta / 2));
-}
-
-double SlopeBounds::angle_fit(double cosine) const {
-  return std::max(fit_.angle, fit_.nonnegative_angle_at(std::abs(cosine)));
-}
-
-ReluDerivativeFit relu_derivative_fit(DataType type) {
-  const bool is_float = type == DataType::kFloat32;
-  // As in relu_fit_error(): 3/8 e² or 5/16 e³ / 4 with |e| ≤ 2⁻¹³, and a thousandth.
-  const double root =
-      instruction_set() != "AVX3" ? 0 : 1.001 * (is_float ? 3.0 / 8 * 0x1p-26 : 5.0 / 64 * 0x1p-39);
-  return is_float ? ReluDerivativeFit{4.4e-7 + root, 5.5e-7, 4, root}
-                  : ReluDerivativeFit{2.4e-13 + root, 6.2e-13, 0, root};
-}
-
-double ReluDerivativeFit::nonnegative_angle_at(double c) const {
-  const double t = 1 - std::min(c, 1.0);
-  return nonnegative_angle * (1 + growth * t * t * t) + sine;
-}
 
 DerivativeBound derivative_bound(const Program& program, std::span<const double> x,
                                  std::span<const double> y, DataType type, bool diagonal,

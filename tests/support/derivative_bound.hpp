@@ -7,57 +7,9 @@
 
 #include "engine/core/index.hpp"
 #include "engine/network/program.hpp"
+#include "tests/support/operation_table.hpp"
 
 namespace gramtile::test {
-
-/// Errors that engine/activations/relu_polynomials.hpp promises for a relu's two derivatives, for
-/// the instruction set in use; where its square root is approximate (relu-inl.hpp), that included.
-struct ReluDerivativeFit {
-  double angle;              ///< of acos|c|/π, relative to itself, any c
-  double nonnegative_angle;  ///< the fit for c ≥ 0, relative to 1 − acos(c)/π: at c = 1, and
-  double growth;  ///< 1 + growth · (1 − c)³ times as large elsewhere; without its root
-  double sine;    ///< of √(1 − c²), relative to itself
-
-  double nonnegative_angle_at(double c) const;
-};
-ReluDerivativeFit relu_derivative_fit(DataType type);
-
-/// How the errors of a relu's cosine reach its two derivatives (docs/mathematics.md, §7).
-enum class AngleErrors {
-  kIndependent,  ///< slope and bend each off by the whole error of the angle: holds for any pair
-  kCancelling,   ///< equal images: to first order the two errors cancel in every derivative
-};
-
-/// Sizes of the derivatives of a pair function at a pixel, and how far the lanes' are off.
-struct Slopes {
-  PairValue size, error;
-};
-
-/// Bounds for an input whose xy is off by `epsilon`, relative to √(xx·yy), and variances by as much
-/// of themselves.
-class SlopeBounds {
- public:
-  SlopeBounds(DataType type, double epsilon, AngleErrors angles);
-
-  Slopes of(const Relu& relu, const PixelPair& p) const;
-  Slopes of(const LeakyRelu& leaky, const PixelPair& p) const;
-  Slopes of(const Erf& erf, const PixelPair& p) const;
-
-  /// Of the diagonal's slope, relative to itself.
-  double diagonal_error(const Relu&) const { return 0; }
-  double diagonal_error(const LeakyRelu&) const { return 4 * u_; }
-  double diagonal_error(const Erf&) const { return 12 * u_ + 4 * epsilon_; }
-
-  /// Of acos(c)/π, absolute; either fit may be in use.
-  double angle_fit(double cosine) const;
-
- private:
-  double angle_error(double cosine) const;
-
-  double u_, epsilon_;
-  ReluDerivativeFit fit_;
-  AngleErrors angles_;
-};
 
 struct DerivativeBound {
   std::vector<double> error;  ///< [P] of |∂K/∂θ of the lanes − ∂K/∂θ of the reference|

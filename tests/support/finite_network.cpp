@@ -4,6 +4,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "tests/support/operation_table.hpp"
+
 namespace gramtile::test {
 namespace {
 
@@ -84,12 +86,6 @@ class FiniteNetwork {
   }
 
  private:
-  static double activated(const Relu&, double u) { return std::max(u, 0.0); }
-  static double activated(const LeakyRelu& leaky, double u) {
-    return u > 0 ? u : leaky.negative_slope * u;
-  }
-  static double activated(const Erf&, double u) { return std::erf(u); }
-
   static void apply(const ActivationOp& op, std::vector<Activations>& images) {
     ask(op.activation, [&](const auto& function) {
       for (Activations& image : images) {

@@ -1,32 +1,14 @@
-// Random nested networks that fit their images, and random images, from a seed alone: the same seed
-// gives the same case on every machine (no std:: distributions).
+// Random nested networks that fit their images, and random images, from a seed alone.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "engine/network/network.hpp"
 #include "engine/network/program.hpp"
+#include "tests/support/random.hpp"
 
 namespace gramtile::test {
-
-/// Numbers from a seed: splitmix64.
-class Random {
- public:
-  explicit Random(std::uint64_t seed) : state_(seed) {}
-
-  std::uint64_t bits();
-  double uniform();                         ///< [0, 1)
-  double uniform(double low, double high);  ///< [low, high)
-  Index integer(Index low, Index high);     ///< low … high, both included
-  bool chance(double probability);
-  double normal();  ///< mean 0, variance 1 (Marsaglia's polar method)
-
- private:
-  std::uint64_t state_;
-  std::optional<double> spare_;  // normals come in pairs
-};
 
 struct RandomCase {
   Network network;
@@ -39,9 +21,6 @@ struct RandomCase {
 /// every activation, sequential, repeat, sum (with identities) and mixture, nested up to three
 /// deep, with numbers and with named, shared, scaled and fixed parameters. Ends with a map of 1×1.
 RandomCase random_case(std::uint64_t seed);
-
-/// A relu, more often than not; or a leaky relu, also with slopes of 0, ±1 and 2; or an erf.
-Activation random_activation(Random& random);
 
 /// One to three branches: identities, and what `make_layers()` makes.
 template <class MakeLayers>

@@ -8,23 +8,10 @@
 
 #include "engine/schedule/compute.hpp"
 #include "engine/simd/instruction_set.hpp"
+#include "tests/support/operation_table.hpp"
 
 namespace gramtile::test {
 namespace {
-
-// Errors of one value: of xy relative to √(xx·yy), and of xx (and yy) relative to itself.
-struct Errors {
-  double covariance = 0;
-  double variance = 0;
-};
-
-// How one engine computes.
-struct Arithmetic {
-  double covariance_rounding;
-  double variance_rounding;
-  bool separable;  // window sums along x, then along y
-  double relu_fit;
-};
 
 double additions(const Arithmetic& arithmetic, const WindowGeometry& g) {
   return static_cast<double>(arithmetic.separable ? g.y.kernel_size + g.x.kernel_size
@@ -37,20 +24,7 @@ double additions(const Arithmetic& arithmetic, const WindowGeometry& g) {
 //              enlarges s. Every addition, and the products and conversions of weight, bias and
 //              addend (at most 4), round a partial sum of at most s.
 //  sum         the same with non-negative weights.
-//  relu        ∂f/∂xy ≤ ½ while s is halved, so ε passes unchanged. Of f's own computation,
-//              relative to r: √xx and √yy are off by 1 u each and half the variance's error, their
-//              inverses by 2 u each; hence r by 2 u + v, t = 1 − |c| by 6 u + v. With √t·g(t) ≤
-//              0.32 and t·|Δ(√t·g)| ≤ 0.32·Δt, and 6 roundings in polynomial, root and products, f
-//              is off by 0.32·(3 u + v) + 0.32·(6 u + v) + 0.32·6 u + u < 6 u + v, and by the fit.
-//              (The reference's angle, sine and products take no more than 8 u + v.)
-//  leaky relu  (1 − α)²·f's errors, beside (1 + α²)/2·s: twice those of the relu at the worst; and
-//              of its two terms, |α| + (1 − α)²/2 ≤ 3·(1 + α²)/2, 3 u each. ∂F/∂xy ≤ (1 + α²)/2.
-//  erf         not passed on unchanged, but times A = ∂F/∂xy·r/√(F(xx, xx, xx)·F(yy, yy, yy)),
-//  which
-//              is taken where the pair has it, and there where it is largest: |xy| as much larger
-//              as it may be. xx moves the angle half as much as xy, and the stored numbers, w and s
-//              are as if xy were off by 8 u (erf-inl.hpp); its own roundings are 8 u in the
-//              polynomial's branch, 12 u in the other, and less than 2 u of the fit.
+//  activation  operation_table.hpp
 class Propagation {
  public:
   /// `tape` is asked only behind activations that are not homogeneous.
@@ -72,8 +46,9 @@ class Propagation {
     at(op.output) = {in.covariance + roundings * u_, in.variance + roundings * v_};
   }
   void operator()(const ActivationOp& op) {
-    at(op.output) =
-        std::visit([&](const auto& function) { return after(function, op.input); }, op.activation);
+    at(op.output) = ask(op.activation, [&](const auto& function) {
+      return errors_behind(function, at(op.input), arithmetic_, maps_of(op.input));
+    });
   }
   void operator()(const SumOp& sum) {
     Errors largest;
@@ -99,36 +74,9 @@ class Propagation {
   }
 
  private:
-  Errors after(const Relu&, ValueId input) const {
-    const Errors in = at(input);
-    return {in.covariance + in.variance + 8 * u_ + arithmetic_.relu_fit, in.variance};
+  const reference::PairMaps* maps_of(ValueId id) const {
+    return tape_ == nullptr ? nullptr : &(*tape_)[static_cast<std::size_t>(id)];
   }
-  Errors after(const LeakyRelu&, ValueId input) const {
-    const Errors in = at(input);
-    return {in.covariance + 2 * (in.variance + 8 * u_ + arithmetic_.relu_fit) + 9 * u_,
-            in.variance + 4 * v_};
-  }
-  Errors after(const Erf& erf, ValueId input) const {
-    const Errors in = at(input);
-    const double error = in.covariance + in.variance + 8 * u_;
-    return {magnification(erf, input, error) * error + 14 * u_, in.variance + 4 * v_};
-  }
-  /// A; 1 where a variance is 0: its limit is less.
-  double magnification(const Erf& erf, ValueId input, double error) const {
-    if (tape_ == nullptr) throw std::invalid_argument("an erf's errors depend on the images");
-    const reference::PairMaps& maps = (*tape_)[static_cast<std::size_t>(input)];
-    double largest = 1;
-    for (std::size_t p = 0; p < maps.xy.size(); ++p) {
-      const double r = std::sqrt(maps.xx[p]) * std::sqrt(maps.yy[p]);
-      if (r == 0) continue;
-      const double xy = std::abs(maps.xy[p]) + error * r;
-      const double scale =
-          std::sqrt(erf.diagonal(maps.xx[p])) * std::sqrt(erf.diagonal(maps.yy[p]));
-      largest = std::max(largest, erf.at({xy, maps.xx[p], maps.yy[p]}).by_xy * r / scale);
-    }
-    return largest;
-  }
-
   Errors& at(ValueId id) { return values_[static_cast<std::size_t>(id)]; }
   const Errors& at(ValueId id) const { return values_[static_cast<std::size_t>(id)]; }
 
