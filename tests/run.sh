@@ -10,7 +10,7 @@
 #               besides (default: torch jax scikit-learn matplotlib gpytorch); "none" leaves their tests out
 #   fuzz        every fuzzer for a few seconds (GRAMTILE_FUZZ_SECONDS, 20 by default)
 # Names of stages as arguments run those alone: tests/run.sh release
-# Safe to run twice. Ends with the ten slowest compilations and the time each stage took; the exit code
+# Safe to run twice. Ends with the ten slowest compilations and the time each stage took, by the clock and of the processor; the exit code
 # is 0 when all of them passed.
 set -eu
 cd "$(dirname "$0")/.."
@@ -69,26 +69,35 @@ run_fuzz() {
   tests/fuzz/run.sh "${GRAMTILE_FUZZ_SECONDS:-20}"
 }
 
+# Processor seconds of all children so far, of two lines that "times" wrote: it has to be called by the shell that waited.
+processor_seconds() {
+  awk -F'[ms ]' 'NR == 2 { printf "%d", 60 * $1 + $2 + 60 * $4 + $5 }' "$logs/times"
+}
+
 report=""
 failed=""
 for stage in $stages; do
   step "$stage"
   start=$(date +%s)
+  times >"$logs/times"
+  before=$(processor_seconds)
   # Not "run_… || failed": that would switch set -e off inside.
   set +e
   (set -e; "run_$stage")
   status=$?
   set -e
   seconds=$(($(date +%s) - start))
+  times >"$logs/times"
+  busy=$(($(processor_seconds) - before))
   if [ "$status" -eq 0 ]; then verdict=passed; else verdict=FAILED; failed="$failed $stage"; fi
-  report="$report$(printf '%-10s %-6s %5d s' "$stage" "$verdict" "$seconds")
+  report="$report$(printf '%-10s %-6s %5d s  %5d s' "$stage" "$verdict" "$seconds" "$busy")
 "
 done
 
 step "Slowest compilations"
 slowest_compilations build/*/.ninja_log || true
 
-step "Summary"
+step "Summary: stage, verdict, time, processor time"
 printf '%s' "$report"
 if [ -n "$failed" ]; then
   echo "failed:$failed"

@@ -6,6 +6,7 @@
 # "none": only NumPy's and the files'. With the default, a test that is skipped is a failure.
 set -eu
 cd "$(dirname "$0")/../.."
+python=${1:-/usr/bin/python3}
 extras=${GRAMTILE_PYTHON_EXTRAS-torch jax scikit-learn matplotlib gpytorch}
 golden=${GRAMTILE_GOLDEN_DIR:-$PWD/../shared/golden}
 data=$PWD/data
@@ -15,12 +16,29 @@ rm -rf "$folder"
 mkdir -p "$folder"
 git clone -q . "$folder/gramtile"
 if [ -d "$data/mnist" ]; then ln -s "$data/mnist" "$folder/gramtile/data/mnist"; fi
-"${1:-/usr/bin/python3}" -m venv "$folder/venv"
-bin=$folder/venv/bin
+
+pip_install() {
+  environment=$1
+  shift
+  "$environment/bin/pip" install -q --disable-pip-version-check "$@"
+}
+
+# The fronts' packages, gigabytes, come while the package is built, into an environment of their own, which sees what is
+# installed in the package's behind its own. Python compiles what it imports of them.
+"$python" -m venv "$folder/venv"
+"$python" -m venv "$folder/fronts"
+"$folder/venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >"$(
+  "$folder/fronts/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/package.pth"
+fronts="mypy build"
+if [ "$extras" != none ]; then fronts="$fronts $extras"; fi
+# shellcheck disable=SC2086  # word splitting is wanted
+pip_install "$folder/fronts" --no-compile $fronts >"$folder/fronts.log" 2>&1 &
+fetching=$!
+trap 'kill "$fetching" 2>/dev/null || true' EXIT
 
 echo "pip install . from a clean clone"
 start=$(date +%s)
-"$bin/pip" install -q --disable-pip-version-check --config-settings=build-dir="$folder/build" "$folder/gramtile"
+pip_install "$folder/venv" --config-settings=build-dir="$folder/build" "$folder/gramtile"
 echo "installed in $(($(date +%s) - start)) s; processor time, behind it that of children:"
 times
 leftovers=$(git -C "$folder/gramtile" status --porcelain --ignored -- . ':!data')
@@ -29,9 +47,11 @@ if [ -n "$leftovers" ]; then
   exit 1
 fi
 
+wait "$fetching" || { cat "$folder/fronts.log" >&2; exit 1; }
+trap - EXIT
+
 # The source distribution holds all that the build takes.
-"$bin/pip" install -q --disable-pip-version-check build
-"$bin/python" -m build --sdist --outdir "$folder/sdist" "$folder/gramtile" >"$folder/sdist.log"
+"$folder/fronts/bin/python" -m build --sdist --outdir "$folder/sdist" "$folder/gramtile" >"$folder/sdist.log"
 tar -tzf "$folder"/sdist/*.tar.gz | cut -d/ -f2- | sort >"$folder/packed"
 git -C "$folder/gramtile" ls-files apps engine io docs CMakeLists.txt pyproject.toml README.md | sort |
   comm -23 - "$folder/packed" >"$folder/missing"
@@ -41,47 +61,48 @@ if [ -s "$folder/missing" ]; then
   exit 1
 fi
 
-# shellcheck disable=SC2086  # word splitting is wanted
-if [ "$extras" != none ]; then "$bin/pip" install -q --disable-pip-version-check $extras; fi
-"$bin/pip" install -q --disable-pip-version-check mypy
-
 # run_tests PYTHON FILE…: each file in a process of its own: some fork, which is no good beside JAX's threads, and some
-# measure memory. Prints what failed, and what tests measured.
+# measure memory. Two at a time; the manners, which are quick or not, by themselves. Prints what failed, and what tests
+# measured.
 run_tests() {
-  python=$1
+  interpreter=$1
   shift
+  rm -rf "$logs"
+  mkdir "$logs"
   status=0
-  : >"$log"
-  for test in "$@"; do
-    echo "== $test" >>"$log"
-    "$python" -m unittest discover -s . -p "$test" -v >>"$log" 2>&1 || status=$?
-  done
-  grep -v ' \.\.\. ok$' "$log"
+  printf '%s\n' "$@" | grep -vx test_manners.py | run_each 2 || status=$?
+  printf '%s\n' "$@" | grep -x test_manners.py | run_each 1 || status=$?
+  cat "$logs"/* | grep -v ' \.\.\. ok$'
   if [ "$status" -ne 0 ]; then return "$status"; fi
-  if [ "$extras" != none ] && grep skipped "$log"; then
+  if [ "$extras" != none ] && grep skipped "$logs"/*; then
     echo "tests were skipped" >&2
     return 1
   fi
 }
+# The files named on standard input, so many at a time.
+run_each() {
+  xargs -r -P "$1" -I FILE sh -c '
+    { echo "== FILE"; "$1" -m unittest discover -s . -p FILE -v; } >"$2/FILE" 2>&1' - "$interpreter" "$logs"
+}
 
-PATH=$bin:$PATH
+PATH=$folder/venv/bin:$PATH
 unset PYTHONPATH
 cd "$folder/gramtile/tests/python"
 rm -rf "$folder/gramtile/apps/python"  # nothing of the sources is imported by accident
-log=$folder/tests.log
+logs=$folder/logs
 export CI=1 GRAMTILE_GOLDEN_DIR="$golden"
-run_tests "$bin/python" test_*.py
-(cd "$folder" && "$bin/mypy" --config-file "$folder/gramtile/pyproject.toml" -p gramtile)
+run_tests "$folder/fronts/bin/python" test_*.py
+(cd "$folder" && "$folder/fronts/bin/mypy" --config-file "$folder/gramtile/pyproject.toml" -p gramtile)
 
 extras=none
 echo "with NumPy 1.24"
-"$bin/pip" install -q --disable-pip-version-check 'numpy==1.24.*'
-run_tests "$bin/python" test_network.py test_numpy.py test_files.py
+pip_install "$folder/venv" 'numpy==1.24.*'
+run_tests "$folder/venv/bin/python" test_network.py test_numpy.py test_files.py
 # Debian's h5py, which shares our copy of HDF5; its interpreter is that of the environment.
-if [ "${1:-/usr/bin/python3}" = /usr/bin/python3 ]; then
+if [ "$python" = /usr/bin/python3 ]; then
   echo "with Debian's NumPy and h5py"
   mkdir "$folder/debian"
-  ln -s "$("$bin/python" -c 'import gramtile; print(gramtile.__path__[0])')" "$folder/debian/gramtile"
+  ln -s "$("$folder/venv/bin/python" -c 'import gramtile; print(gramtile.__path__[0])')" "$folder/debian/gramtile"
   export PYTHONPATH="$folder/debian"
   run_tests /usr/bin/python3 test_numpy.py test_files.py test_manners.py
 fi
