@@ -10,8 +10,8 @@
 #               besides (default: torch jax scikit-learn matplotlib gpytorch); "none" leaves their tests out
 #   fuzz        every fuzzer for a few seconds (GRAMTILE_FUZZ_SECONDS, 20 by default)
 # Names of stages as arguments run those alone: tests/run.sh release
-# Safe to run twice. Ends with the ten slowest compilations and the time each stage took, by the clock and of the processor; the exit code
-# is 0 when all of them passed.
+# Safe to run twice. Ends with the ten slowest compilations and the time each stage took, by the clock and of the
+# processor; the exit code is 0 when all of them passed.
 set -eu
 cd "$(dirname "$0")/.."
 jobs=$(nproc)
@@ -69,7 +69,7 @@ run_fuzz() {
   tests/fuzz/run.sh "${GRAMTILE_FUZZ_SECONDS:-20}"
 }
 
-# Processor seconds of all children so far, of two lines that "times" wrote: it has to be called by the shell that waited.
+# Processor seconds of all children so far, of what "times" wrote: the shell that waited for them has to call it.
 processor_seconds() {
   awk -F'[ms ]' 'NR == 2 { printf "%d", 60 * $1 + $2 + 60 * $4 + $5 }' "$logs/times"
 }

@@ -1,5 +1,6 @@
 #include "engine/core/aligned_buffer.hpp"
 
+#include <pthread.h>
 #include <sys/mman.h>
 
 #include <atomic>
@@ -54,18 +55,24 @@ char* map_large_pages(std::size_t bytes) {
   return start + before;
 }
 
-/// Thread-safe.
+/// Thread-safe. Pages go back to the system without the lock, which others wait for.
 class KeptBuffers {
  public:
+  struct Buffer {
+    void* data = nullptr;
+    std::size_t bytes = 0;
+  };
+
+  KeptBuffers() { buffers_.reserve(kMostBuffers); }
+
   void keep_at_most(std::size_t bytes) {
-    const std::lock_guard lock(mutex_);
-    buffers_.reserve(kMostBuffers);  // so that keep_or_unmap() cannot fail
     most_ = bytes;
-    while (bytes_ > most_) drop_oldest();
+    make_room(0, 0);
   }
 
   /// One of exactly so many bytes, whatever they are; nullptr when there is none.
   void* take(std::size_t bytes) {
+    if (most_ == 0) return nullptr;
     const std::lock_guard lock(mutex_);
     for (auto kept = buffers_.rbegin(); kept != buffers_.rend(); ++kept) {
       if (kept->bytes != bytes) continue;
@@ -77,39 +84,68 @@ class KeptBuffers {
     return nullptr;
   }
 
-  void keep_or_unmap(void* data, std::size_t bytes) noexcept {
-    const std::lock_guard lock(mutex_);
-    if (bytes > most_) {
-      munmap(data, bytes);
-      return;
+  void keep_or_unmap(Buffer buffer) noexcept {
+    if (buffer.bytes <= most_) {
+      make_room(buffer.bytes, 1);
+      const std::lock_guard lock(mutex_);
+      if (has_room(buffer.bytes, 1)) {
+        buffers_.push_back(buffer);  // does not allocate
+        bytes_ += buffer.bytes;
+        return;
+      }
     }
-    while (bytes_ + bytes > most_ || buffers_.size() == buffers_.capacity()) drop_oldest();
-    buffers_.push_back({data, bytes});
-    bytes_ += bytes;
+    munmap(buffer.data, buffer.bytes);
   }
+
+  /// Around a fork: a child whose parent's other thread held the lock would wait for ever.
+  void lock() { mutex_.lock(); }
+  void unlock() { mutex_.unlock(); }
 
  private:
-  struct Buffer {
-    void* data;
-    std::size_t bytes;
-  };
-
-  void drop_oldest() {
-    munmap(buffers_.front().data, buffers_.front().bytes);
-    bytes_ -= buffers_.front().bytes;
-    buffers_.erase(buffers_.begin());
-  }
-
   static constexpr std::size_t kMostBuffers = 64;
 
+  bool has_room(std::size_t bytes, std::size_t count) const {
+    return bytes_ + bytes <= most_ && buffers_.size() + count <= kMostBuffers;
+  }
+
+  /// The oldest go.
+  void make_room(std::size_t bytes, std::size_t count) noexcept {
+    for (;;) {
+      Buffer oldest;
+      {
+        const std::lock_guard lock(mutex_);
+        if (buffers_.empty() || has_room(bytes, count)) return;
+        oldest = buffers_.front();
+        buffers_.erase(buffers_.begin());
+        bytes_ -= oldest.bytes;
+      }
+      munmap(oldest.data, oldest.bytes);
+    }
+  }
+
   std::mutex mutex_;
-  std::size_t most_ = 0, bytes_ = 0;
+  std::atomic<std::size_t> most_ = 0;
+  std::size_t bytes_ = 0;
   std::vector<Buffer> buffers_;
 };
 
 KeptBuffers& kept_buffers() {
   static auto* buffers = new KeptBuffers;  // never destroyed: buffers may be freed after main()
   return *buffers;
+}
+
+void* map(std::size_t bytes) {
+  return bytes >= 2 * kLargePage ? map_large_pages(bytes) : map_pages(bytes);
+}
+
+/// Where there is no more to have, what is kept goes back first.
+void* map_or_give_back(std::size_t bytes) {
+  try {
+    return map(bytes);
+  } catch (const std::bad_alloc&) {
+    keep_freed_buffers(0);
+    return map(bytes);
+  }
 }
 
 }  // namespace
@@ -120,7 +156,7 @@ void* allocate_zeros(std::size_t bytes) {
     if (data != nullptr)
       std::memset(data, 0, bytes);
     else
-      data = bytes >= 2 * kLargePage ? map_large_pages(bytes) : map_pages(bytes);
+      data = map_or_give_back(bytes);
     from_the_system += bytes;
     return data;
   }
@@ -134,11 +170,17 @@ void* allocate_zeros(std::size_t bytes) {
 void free_zeros(void* data, std::size_t bytes) noexcept {
   if (!is_the_systems(bytes)) return std::free(data);
   from_the_system -= bytes;
-  kept_buffers().keep_or_unmap(data, bytes);
+  kept_buffers().keep_or_unmap({data, bytes});
 }
 
-void keep_freed_buffers(std::size_t most) { kept_buffers().keep_at_most(most); }
+void keep_freed_buffers(std::size_t most) {
+  static const int watching =
+      pthread_atfork([] { kept_buffers().lock(); }, [] { kept_buffers().unlock(); },
+                     [] { kept_buffers().unlock(); });
+  static_cast<void>(watching);
+  kept_buffers().keep_at_most(most);
+}
 
-std::size_t bytes_from_the_system() { return from_the_system; }
+std::size_t bytes_in_system_buffers() { return from_the_system; }
 
 }  // namespace gramtile

@@ -16,6 +16,7 @@
 #include <csignal>
 #include <cstdint>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,9 +33,6 @@ constexpr std::uint64_t kMemoryBytes = std::uint64_t{512} << 20;
 constexpr std::uint64_t kBytesPerSecond = 100'000'000;
 constexpr std::uint64_t kLeastSeconds = 5;
 constexpr std::chrono::seconds kLeastClock{60};
-/// A child that sleeps for so long is given up; doubled from one try to the next, the last has
-/// most.
-constexpr std::chrono::seconds kLeastPatience{2}, kMostPatience{32};
 
 void limit(int resource, std::uint64_t amount) {
   struct rlimit now {};
@@ -110,18 +108,21 @@ struct Watch {
   pid_t child;
   int answer;  ///< where its bytes come from
   Clock::time_point end;
-  std::chrono::seconds patience;  ///< with a child that uses no processor time
+  std::chrono::milliseconds patience;  ///< with a child that uses no processor time
 };
 
 enum class Heard { kByte, kNothing, kTooLate, kAsleep };
 
-/// Processor time that a process has used.
-std::chrono::nanoseconds used_time(pid_t process) {
+/// Processor time that a process has used; nullopt where the system does not tell.
+std::optional<std::chrono::nanoseconds> used_time(pid_t process) {
   clockid_t clock{};
   struct timespec used {};
-  if (::clock_getcpuclockid(process, &clock) != 0 || ::clock_gettime(clock, &used) != 0) return {};
+  if (::clock_getcpuclockid(process, &clock) != 0 || ::clock_gettime(clock, &used) != 0)
+    return std::nullopt;
   return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
 }
+
+constexpr int kLookEvery = 100;  // ms
 
 /// Waits for the child's next byte; kNothing: it has ended.
 Heard hear(const Watch& watch, char& byte) {
@@ -129,13 +130,13 @@ Heard hear(const Watch& watch, char& byte) {
   auto awake = Clock::now();
   for (;;) {
     pollfd wanted{.fd = watch.answer, .events = POLLIN, .revents = 0};
-    if (::poll(&wanted, 1, 100) > 0) {
+    if (::poll(&wanted, 1, kLookEvery) > 0) {
       const ssize_t got = ::read(watch.answer, &byte, 1);
       if (got >= 0) return got == 1 ? Heard::kByte : Heard::kNothing;
       if (errno != EINTR) return Heard::kNothing;
     }
     const auto now = Clock::now();
-    if (const auto used_now = used_time(watch.child); used_now != used) {
+    if (const auto used_now = used_time(watch.child); !used_now || used_now != used) {
       used = used_now;
       awake = now;
     }
@@ -152,8 +153,8 @@ struct Outcome {
 };
 
 struct Limits {
-  std::uint64_t cpu_seconds;
-  std::chrono::seconds clock, patience;
+  std::uint64_t cpu_seconds;   ///< of each child
+  std::chrono::seconds clock;  ///< of all
 };
 
 /// Forks for run_child(), and hears the byte that says that the child has none of our files any
@@ -173,13 +174,13 @@ Heard start_child(const char* path, std::uint64_t cpu_seconds, int child_end, Wa
   return heard;
 }
 
-/// Has a child look through the file.
-Outcome look_through(const std::string& path, const Limits& limits) {
+/// Has a child look through the file. Of `watch`, the child and where it answers are set here.
+Outcome look_through(const std::string& path, std::uint64_t cpu_seconds, Watch watch) {
   int pipe_ends[2];
   if (::pipe2(pipe_ends, O_CLOEXEC) != 0) throw IoError(path, "make a pipe to open", errno);
-  Watch watch{-1, pipe_ends[0], Clock::now() + limits.clock, limits.patience};
+  watch.answer = pipe_ends[0];
   Outcome outcome;
-  outcome.heard = start_child(path.c_str(), limits.cpu_seconds, pipe_ends[1], watch);
+  outcome.heard = start_child(path.c_str(), cpu_seconds, pipe_ends[1], watch);
   const int fork_error = errno;
   if (outcome.heard == Heard::kByte) outcome.heard = hear(watch, outcome.verdict);
   ::close(pipe_ends[0]);
@@ -193,9 +194,6 @@ Outcome look_through(const std::string& path, const Limits& limits) {
 
 std::string problem_of(const Outcome& outcome, const Limits& limits) {
   const std::string damaged = "is damaged or forged: the HDF5 library ";
-  if (outcome.heard == Heard::kAsleep)
-    return "cannot be looked through: nothing comes of it for " +
-           std::to_string(limits.patience.count()) + " s; is the disk that it is on busy or gone?";
   if (outcome.heard == Heard::kTooLate)
     return damaged + "takes more than " + std::to_string(limits.clock.count()) +
            " s to look through it";
@@ -236,21 +234,21 @@ bool is_open(const std::string& path) {
 
 void lock_while_forking(ForeignLock foreign) { foreign_lock() = std::move(foreign); }
 
-std::string probe(const std::string& path) {
+std::string probe(const std::string& path, ProbePatience patience) {
   if (is_open(path))
     return "";  // the child would have it open, too, in a state without its threads
   Limits limits{};
   limits.cpu_seconds = kLeastSeconds + size_of(path) / kBytesPerSecond;
   limits.clock = std::max(kLeastClock, std::chrono::seconds(2 * limits.cpu_seconds));
-  limits.patience = kLeastPatience;
-  for (;;) {
-    const Outcome outcome = look_through(path, limits);
-    // It sleeps where the disk is slow, or where another thread of ours held a lock at the fork
-    // that nobody gives back in the child: the address sanitizer's allocator has such. Then another
-    // child has better luck.
-    if (outcome.heard != Heard::kAsleep || limits.patience >= kMostPatience)
-      return problem_of(outcome, limits);
-    limits.patience *= 2;
+  Watch watch{
+      .child = -1, .answer = -1, .end = Clock::now() + limits.clock, .patience = patience.first};
+  for (;; watch.patience *= 2) {
+    const Outcome outcome = look_through(path, limits.cpu_seconds, watch);
+    if (outcome.heard != Heard::kAsleep) return problem_of(outcome, limits);
+    // It sleeps where the disk does not answer, or where another thread of ours held a lock at the
+    // fork that nobody gives back in the child: the address sanitizer's allocator has such. Then
+    // another child has better luck.
+    if (watch.patience >= patience.last) throw IoError(path, "look through", ETIMEDOUT);
   }
 }
 

@@ -3,9 +3,16 @@
 // answer. Crashes are told by the child's end, hangs and hunger by its limits.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 namespace gramtile::hdf5 {
+
+/// With children that use no processor time: the first may sleep for so long, every other one twice
+/// as long as the one before.
+struct ProbePatience {
+  std::chrono::milliseconds first{2'000}, last{16'000};
+};
 
 /// Walks `path` in a child: every object, attribute and chunk index, and the values at both ends of
 /// every dataset that could be read here (but for compressed chunks of more than 16 MiB). Returns
@@ -14,9 +21,9 @@ namespace gramtile::hdf5 {
 /// walked.
 ///
 /// Limits: 5 s of processor time and 1 s more for every 100 MB of file, twice that by the clock
-/// and at least 60 s, 512 MiB. A child that sleeps for 2 s is given up for another one, which may
-/// sleep for 4, and so on; the answer for the last, after 32, says that nothing came of it. The
-/// caller holds the library's lock. Throws IoError when the system has no process left.
-std::string probe(const std::string& path);
+/// and at least 60 s, 512 MiB. A child that sleeps is given up for another one. The caller holds
+/// the library's lock. Throws IoError when the system has no process left, or the last child
+/// sleeps, too: the disk does not answer.
+std::string probe(const std::string& path, ProbePatience patience = {});
 
 }  // namespace gramtile::hdf5

@@ -32,9 +32,11 @@ pip_install() {
 fronts="mypy build"
 if [ "$extras" != none ]; then fronts="$fronts $extras"; fi
 # shellcheck disable=SC2086  # word splitting is wanted
-pip_install "$folder/fronts" --no-compile $fronts >"$folder/fronts.log" 2>&1 &
+"$folder/fronts/bin/pip" install -q --disable-pip-version-check --no-compile $fronts >"$folder/fronts.log" 2>&1 &
 fetching=$!
 trap 'kill "$fetching" 2>/dev/null || true' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 echo "pip install . from a clean clone"
 start=$(date +%s)
@@ -62,16 +64,17 @@ if [ -s "$folder/missing" ]; then
 fi
 
 # run_tests PYTHON FILE…: each file in a process of its own: some fork, which is no good beside JAX's threads, and some
-# measure memory. Two at a time; the manners, which are quick or not, by themselves. Prints what failed, and what tests
-# measured.
+# measure memory. Two at a time; those that press Ctrl-C and look at the clock by themselves. Prints what failed, and
+# what tests measured.
+with_a_clock='test_(manners|torch|post)\.py'
 run_tests() {
   interpreter=$1
   shift
   rm -rf "$logs"
   mkdir "$logs"
   status=0
-  printf '%s\n' "$@" | grep -vx test_manners.py | run_each 2 || status=$?
-  printf '%s\n' "$@" | grep -x test_manners.py | run_each 1 || status=$?
+  printf '%s\n' "$@" | grep -vxE "$with_a_clock" | run_each 2 || status=$?
+  printf '%s\n' "$@" | grep -xE "$with_a_clock" | run_each 1 || status=$?
   cat "$logs"/* | grep -v ' \.\.\. ok$'
   if [ "$status" -ne 0 ]; then return "$status"; fi
   if [ "$extras" != none ] && grep skipped "$logs"/*; then

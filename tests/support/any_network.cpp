@@ -317,17 +317,18 @@ MapShape any_shape(Random& random) {
 }
 
 /// Work per output pixel, in terms of a window.
-Index work_of(const Op& op) {
-  constexpr Index kOthers = 16;
-  return std::holds_alternative<Conv2dOp>(op) ? num_terms(op) : kOthers;
-}
+struct Work {
+  Index operator()(const Conv2dOp& op) const { return num_terms(op); }
+  Index operator()(const ActivationOp&) const { return 16; }
+  Index operator()(const SumOp&) const { return 16; }
+};
 
 bool is_small(const Program& program) {
   Index work = 0;
   for (const Op& op : program.ops) {
     const ValueId output = std::visit([](const auto& any) { return any.output; }, op);
     const Index pixels = program.values[static_cast<std::size_t>(output)].shape.num_pixels();
-    work += pixels * work_of(op);
+    work += pixels * std::visit(Work(), op);
   }
   return program.ops.size() <= kMostOps && program.parameters.size() <= kMostParameters &&
          work <= kMostWork;

@@ -1,6 +1,5 @@
 #include "tests/support/finite_network.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 

@@ -1,6 +1,6 @@
-// Errors behind an activation, and in front of it on the way back. With u the unit rounding of xy
-// and v that of variances, relative to s = √(xx·yy) and to the variance itself; ε is the error that
-// comes in:
+// Errors behind an activation, and in front of it on the way back. With u the unit rounding of xy,
+// and ε and v the errors of xy and of variances that come in, relative to s = √(xx·yy) and to the
+// variance:
 //
 //  relu        ∂f/∂xy ≤ ½ while s is halved, so ε passes unchanged. Of f's own computation,
 //              relative to r: √xx and √yy are off by 1 u each and half the variance's error, their

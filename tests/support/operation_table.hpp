@@ -4,6 +4,7 @@
 // K (rounding_bound) and in derivatives (derivative_bound), its work (bench).
 #pragma once
 
+#include <concepts>
 #include <variant>
 
 #include "engine/activations/activation.hpp"
@@ -20,7 +21,8 @@ namespace gramtile::test {
 inline Index num_terms(const Conv2dOp& op) { return op.geometry.num_taps(); }
 inline Index num_terms(const ActivationOp&) { return 0; }
 inline Index num_terms(const SumOp& op) { return static_cast<Index>(op.inputs.size()); }
-inline Index num_terms(const Op& op) {
+template <std::same_as<Op> AnyOp>  // not what is made an Op for want of a row
+Index num_terms(const AnyOp& op) {
   return std::visit([](const auto& any) { return num_terms(any); }, op);
 }
 
@@ -48,10 +50,10 @@ struct Errors {
 
 /// How an engine computes.
 struct Arithmetic {
-  double covariance_rounding;  ///< u
-  double variance_rounding;    ///< v
-  bool separable;              ///< window sums along x, then along y
-  double relu_fit;             ///< relu_fit_error()
+  double covariance_rounding;
+  double variance_rounding;
+  bool separable;   ///< window sums along x, then along y
+  double relu_fit;  ///< relu_fit_error()
 };
 
 /// Errors behind an activation, its own included. `maps`: its input, asked for only by those that

@@ -28,7 +28,7 @@ constexpr ImageShape kShape{.channels = 1, .height = 12, .width = 12};
 /// Bytes in use on the heap and beside it, of all threads.
 std::size_t heap_bytes() {
   const struct mallinfo2 info = mallinfo2();
-  return info.uordblks + info.hblkhd + bytes_from_the_system();
+  return info.uordblks + info.hblkhd + bytes_in_system_buffers();
 }
 
 class Images : public BlockSource {

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "engine/core/errors.hpp"
 #include "io/hdf5/handle.hpp"
 #include "tests/support/run_fixture.hpp"
 
@@ -31,7 +32,13 @@ TEST_CASE("a child that falls asleep is given up for another one") {
   run(path, kernel_spec(), {});
   REQUIRE(pthread_atfork(count_children, nullptr, fall_asleep) == 0);
   const auto lock = hdf5::library_lock();
+  constexpr std::chrono::milliseconds kShort{300};
   children_to_fall_asleep = 1;
-  CHECK(hdf5::probe(path) == "");
+  CHECK(hdf5::probe(path, {kShort, 8 * kShort}) == "");
   CHECK(children_to_fall_asleep == -1);  // two children
+
+  children_to_fall_asleep = 10;
+  CHECK_THROWS_AS(hdf5::probe(path, {kShort, 2 * kShort}), IoError);
+  CHECK(children_to_fall_asleep == 8);
+  children_to_fall_asleep = -1;
 }

@@ -16,6 +16,7 @@
 #include "apps/python/binding/interruptible.hpp"
 #include "apps/python/binding/network.hpp"
 #include "apps/python/binding/upstreams.hpp"
+#include "engine/core/aligned_buffer.hpp"
 #include "engine/gramtile.hpp"
 #include "engine/network/parameter_list.hpp"
 #include "engine/network/parameter_values.hpp"
@@ -66,6 +67,8 @@ template <class Call>
 void run(const SharedNetwork& network, ImageShape shape, Index num_pairs, double passes,
          const PlainOptions& plain, const Call& call) {
   constexpr double kWorthAThread = 5e5, kWorthWatching = 1e7;
+  constexpr std::size_t kKeptBytes = std::size_t{32} << 20;
+  keep_freed_buffers(kKeptBytes);  // a training loop makes the same call again and again
   ComputeOptions options = compute_options(plain);
   const auto program = network.program(shape);
   const double work = work_of(*program, num_pairs, passes);

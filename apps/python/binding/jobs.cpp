@@ -17,6 +17,7 @@
 #include "apps/python/binding/network.hpp"
 #include "apps/python/binding/request.hpp"
 #include "apps/python/binding/upstreams.hpp"
+#include "engine/core/aligned_buffer.hpp"
 #include "engine/core/array_upstream.hpp"
 #include "engine/core/errors.hpp"
 #include "io/job/job.hpp"
@@ -27,6 +28,13 @@ namespace gramtile::python {
 namespace {
 
 namespace nb = nanobind;
+
+/// The bound of a job is the whole process: what calls over arrays have kept goes back first.
+template <class Call>
+void run_as_job(Call&& call) {
+  keep_freed_buffers(0);
+  run_interruptibly(std::forward<Call>(call));
+}
 
 JobMatrix job_matrix(const nb::handle& given) {
   const auto [name, kind, rows, columns] =
@@ -94,7 +102,7 @@ nb::dict run_job(const SharedNetwork& network, const nb::dict& request, const nb
   job.notice = [&](const std::string& text) { tell_notice(text); };
   Progress tell{Callback(progress)};
   JobOutcome outcome;
-  run_interruptibly([&](std::stop_token stop) {
+  run_as_job([&](std::stop_token stop) {
     job.abandon = std::move(stop);
     for (RequestedSet& set : sets) job.sets.push_back(set.open());
     outcome = gramtile::run_job(std::move(job), [&](const JobProgress& now) {
@@ -140,7 +148,7 @@ void run_prediction(const nb::dict& request, const nb::object& progress, const n
   Progress tell{Callback(progress)};
   arguments.on_progress = [&](double part) { tell.tell(part, 1); };
   const Callback tell_notice(notice);
-  run_interruptibly([&](std::stop_token stop) {
+  run_as_job([&](std::stop_token stop) {
     apps::settle_output(arguments.compute);
     const KernelFile kernels(arguments.kernels);
     const apps::PredictTargets targets =
@@ -201,7 +209,7 @@ void run_training(const SharedNetwork& network, const nb::dict& request, const n
   const Callback tell(progress), tell_notice(notice);
   train.notice = [&](const std::string& text) { tell_notice(text); };
   const Index num_steps = train.options.num_steps;
-  run_interruptibly([&](std::stop_token stop) {
+  run_as_job([&](std::stop_token stop) {
     for (RequestedSet& set : sets) {
       JobSet opened = set.open();
       JobSet& to = opened.role == DatasetRole::kValidation ? train.validation : train.train;
@@ -223,7 +231,7 @@ void run_training(const SharedNetwork& network, const nb::dict& request, const n
 nb::list verify(const std::string& path, const nb::object& progress) {
   std::vector<apps::Finding> findings;
   Progress tell{Callback(progress)};
-  run_interruptibly([&](std::stop_token stop) {
+  run_as_job([&](std::stop_token stop) {
     const RunReader reader(path);
     const TilePlan& plan = reader.spec().plan;
     Index total = 0, done = 0;

@@ -5,8 +5,6 @@
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
-#include <cstddef>
-
 #include "apps/common/machine.hpp"
 #include "apps/common/units.hpp"
 #include "apps/python/binding/calls.hpp"
@@ -23,11 +21,10 @@ NB_MODULE(_engine, module) {
   // An autograd graph that is alive when the interpreter ends holds networks: no leak of ours, and
   // no news for users.
   nb::set_leak_warnings(false);
-  // A training loop makes the same call again and again.
-  gramtile::keep_freed_buffers(std::size_t{32} << 20);
   gramtile::python::translate_errors();
   gramtile::python::bind_network(module);
   gramtile::python::bind_jobs(module);
+  module.def("keep_freed_buffers", &gramtile::keep_freed_buffers);
   module.def("share_hdf5", &gramtile::python::share_hdf5);
   module.def("preset_names", &gramtile::preset_names);
   module.def("parse_bytes",

@@ -77,7 +77,8 @@ class Kernels:
     * ``dtype``: "float32" or "float64", what results are and are computed in; by default float64 for images of
       float64 and float32 for others;
     * ``threads``: how many; by default, all that the process may use (``OMP_NUM_THREADS`` bounds them);
-    * ``memory``: most that the engine may hold besides arguments and result, in bytes or as "2GiB";
+    * ``memory``: most that the engine may hold besides arguments and result, in bytes or as "2GiB"; between calls it
+      keeps up to 32 MiB;
     * ``channels_last``: the order of the images' axes.
 
     The bits are those of ``kernel-build`` and ``kernel-grad`` for the same images, dtype and instruction set, for any
