@@ -8,7 +8,7 @@
 #   python      `pip install .` of a clean clone in a fresh environment, types, and the package's tests against what
 #               was installed. Needs PyPI. GRAMTILE_PYTHON_EXTRAS: packages that the tests of the other fronts take
 #               besides (default: torch jax scikit-learn matplotlib gpytorch); "none" leaves their tests out
-#   fuzz        every fuzzer for a few seconds (GRAMTILE_FUZZ_SECONDS, 20 by default)
+#   fuzz        every fuzzer for a few seconds (GRAMTILE_FUZZ_SECONDS, 10 by default)
 # Names of stages as arguments run those alone: tests/run.sh release
 # Safe to run twice. Ends with the ten slowest compilations and the time each stage took, by the clock and of the
 # processor; the exit code is 0 when all of them passed.
@@ -66,7 +66,7 @@ run_python() {
 }
 
 run_fuzz() {
-  tests/fuzz/run.sh "${GRAMTILE_FUZZ_SECONDS:-20}"
+  tests/fuzz/run.sh "${GRAMTILE_FUZZ_SECONDS:-10}"
 }
 
 # Processor seconds of all children so far, of what "times" wrote: the shell that waited for them has to call it.
