@@ -41,8 +41,7 @@ trap 'exit 143' TERM
 echo "pip install . from a clean clone"
 start=$(date +%s)
 pip_install "$folder/venv" --config-settings=build-dir="$folder/build" "$folder/gramtile"
-echo "installed in $(($(date +%s) - start)) s; processor time, behind it that of children:"
-times
+echo "installed in $(($(date +%s) - start)) s, beside the fetching of: $fronts"
 leftovers=$(git -C "$folder/gramtile" status --porcelain --ignored -- . ':!data')
 if [ -n "$leftovers" ]; then
   echo "the installation left behind: $leftovers" >&2

@@ -33,9 +33,10 @@ LONG = {
 SETUP = {"predict": "gt.build(gt.Dense(), train=(np.resize(X[:, :, :4, :4], (7000, 1, 4, 4)), np.arange(7000) % 3), "
                     "out='k.h5', progress=False)"}
 CHILD = """
-import sys, time
+import signal, sys, time
 import numpy as np
 import gramtile as gt
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background begin deaf
 X = np.random.default_rng(0).random((3000, 1, 28, 28))
 {setup}
 print("ready", flush=True)

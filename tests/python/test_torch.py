@@ -331,6 +331,10 @@ class RefusalsTest(unittest.TestCase):
 
 
 class InterruptTest(unittest.TestCase):
+    def setUp(self):
+        # Tests that run in the background begin deaf.
+        self.addCleanup(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler))
+
     def seconds_to_interrupt(self, call):
         """From Ctrl-C, 0.3 s after the call began, to KeyboardInterrupt."""
         sent = []
