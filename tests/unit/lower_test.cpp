@@ -1,4 +1,4 @@
-// lower(): shapes worked out by hand, names and order of parameters, and every refusal.
+// lower(): shapes worked out by hand, names and order of parameters, and every refusal but of size.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -6,29 +6,13 @@
 
 #include "engine/core/errors.hpp"
 #include "engine/network/program.hpp"
-#include "io/network/network_json.hpp"
+#include "tests/support/lowering.hpp"
 
 namespace gramtile {
+
+using namespace test;
+
 namespace {
-
-constexpr ImageShape kImage{.channels = 1, .height = 8, .width = 8};
-
-Program lowered(const std::string& json, ImageShape shape = kImage) {
-  return lower(read_network(json, ""), shape);
-}
-
-// A network of the layers in `layers`, without its end: only for what is refused before that.
-std::string refusal(const std::string& document, ImageShape shape = kImage) {
-  try {
-    lowered(document, shape);
-  } catch (const NetworkError& error) {
-    CHECK(error.kind() == ErrorKind::kNetwork);
-    return error.what();
-  }
-  return "accepted";
-}
-
-std::string layers(const std::string& list) { return R"({"layers": [)" + list + "]}"; }
 
 MapShape shape_after(const std::string& conv, ImageShape image) {
   // `conv` followed by a stride so long that one window is left.
@@ -44,15 +28,6 @@ std::vector<std::string> parameter_names(const Program& program) {
     names.push_back(parameter.name);
   }
   return names;
-}
-
-const std::string kEnd = R"(, {"type": "conv2d", "kernel_size": 8, "padding": 0})";
-
-bool contains(const std::string& text, const std::string& part) {
-  INFO(text);
-  const bool found = text.find(part) != std::string::npos;
-  CHECK(found);
-  return found;
 }
 
 }  // namespace
@@ -353,54 +328,6 @@ TEST_CASE("images without pixels, or with too many, are refused") {
   contains(refusal(network, {1, -1, -1}), "cannot be used");
   constexpr Index kHuge = std::numeric_limits<Index>::max();
   contains(refusal(network, {1, kHuge, kHuge}), "cannot be used");
-}
-
-// Counted before they are unfolded: unfolding them would not end.
-TEST_CASE("networks that unfold without end are refused") {
-  const std::string relu = R"({"type": "relu"})";
-  const auto repeat = [](const std::string& times, const std::string& body) {
-    return R"({"type": "repeat", "times": )" + times + R"(, "layers": [)" + body + "]}";
-  };
-  contains(refusal(layers(repeat("0", relu))), "layers[0].times: must be at least 1");
-  contains(refusal(layers(repeat("-3", relu))), "layers[0].times: must be at least 1");
-  contains(refusal(layers(repeat("1000000", relu))), "more than 10000 operations");
-  contains(refusal(layers(repeat("9223372036854775807", ""))), "turns of repeats");
-  std::string nested = "";
-  for (int level = 0; level < 25; ++level) {
-    nested = repeat("1000000", nested);
-  }
-  contains(refusal(layers(nested)), "turns of repeats");
-  std::string branches = "[]";
-  for (int b = 0; b < 200'000; ++b) {
-    branches += ",[]";
-  }
-  contains(refusal(layers(repeat("100", R"({"type": "sum", "branches": [)" + branches + "]}"))),
-           "turns of repeats");
-  Network many{.name = "", .parameters = {}, .layers = Layers(1'000'000, Layer{Relu{}})};
-  CHECK_THROWS_AS(lower(many, kImage), NetworkError);
-}
-
-TEST_CASE("layers nested too deep are refused") {
-  Layers inner;
-  for (int level = 0; level < 1000; ++level) {
-    Layers outer;
-    outer.push_back(Layer{Sequential{std::move(inner)}});
-    inner = std::move(outer);
-  }
-  const Network network{.name = "", .parameters = {}, .layers = std::move(inner)};
-  try {
-    lower(network, kImage);
-    FAIL("accepted");
-  } catch (const NetworkError& error) {
-    contains(error.what(), "nested more than 64 deep");
-  }
-}
-
-TEST_CASE("a network of exactly the most operations is accepted") {
-  const std::string most = std::to_string(kMaxOps - 1);
-  const Program program = lowered(layers(R"({"type": "repeat", "times": )" + most +
-                                         R"(, "layers": [{"type": "relu"}]})" + kEnd));
-  CHECK(static_cast<Index>(program.ops.size()) == kMaxOps);
 }
 
 }  // namespace gramtile
