@@ -16,7 +16,7 @@
 #include "engine/simd/instruction_set.hpp"
 #include "tests/support/golden.hpp"
 
-namespace gramtile::test {
+namespace gramtile::test::lanes_gradient_test {
 namespace {
 
 struct Errors {
@@ -72,4 +72,4 @@ TEST_CASE("float32 gradients and jacobians agree with the golden files as promis
   check(DataType::kFloat32);
 }
 
-}  // namespace gramtile::test
+}  // namespace gramtile::test::lanes_gradient_test

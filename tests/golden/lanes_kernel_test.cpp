@@ -13,7 +13,7 @@
 #include "engine/simd/instruction_set.hpp"
 #include "tests/support/golden.hpp"
 
-namespace gramtile::test {
+namespace gramtile::test::lanes_kernel_test {
 namespace {
 
 double largest_relative_error(const GoldenCase& golden, DataType type) {
@@ -47,4 +47,4 @@ TEST_CASE("float32 kernels agree with the golden files to 2e-6") {
   }
 }
 
-}  // namespace gramtile::test
+}  // namespace gramtile::test::lanes_kernel_test

@@ -8,7 +8,7 @@
 #include "io/network/network_json.hpp"
 #include "tests/support/golden.hpp"
 
-namespace gramtile {
+namespace gramtile::presets_test {
 namespace {
 
 void check_same_op(const Conv2dOp& a, const Conv2dOp& b) {
@@ -51,4 +51,4 @@ TEST_SUITE("reference") {
   }
 }
 
-}  // namespace gramtile
+}  // namespace gramtile::presets_test

@@ -13,7 +13,7 @@
 #include "engine/network/promised_accuracy.hpp"
 #include "tests/support/golden.hpp"
 
-namespace gramtile {
+namespace gramtile::reference_test {
 namespace {
 
 using reference::PairGradient;
@@ -88,4 +88,4 @@ TEST_SUITE("reference") {
   }
 }
 
-}  // namespace gramtile
+}  // namespace gramtile::reference_test

@@ -20,7 +20,7 @@
 #include "tests/support/counting_matrix.hpp"
 #include "tests/support/textbook_solver.hpp"
 
-namespace gramtile {
+namespace gramtile::conjugate_gradients_test {
 namespace {
 
 constexpr double kUnit = 0x1p-53;
@@ -278,4 +278,4 @@ TEST_SUITE("reference") {
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::conjugate_gradients_test

@@ -18,7 +18,7 @@
 #include "tests/support/rounding_bound.hpp"
 #include "tests/support/short_form.hpp"
 
-namespace gramtile::test {
+namespace gramtile::test::deep_networks_test {
 namespace {
 
 constexpr Index kSize = 3;
@@ -152,4 +152,4 @@ TEST_CASE("K and jacobians keep the promise for every depth from 1 to 400, var_w
   }
 }
 
-}  // namespace gramtile::test
+}  // namespace gramtile::test::deep_networks_test

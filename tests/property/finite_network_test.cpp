@@ -32,7 +32,7 @@
 #include "io/network/network_json.hpp"
 #include "tests/support/short_form.hpp"
 
-namespace gramtile {
+namespace gramtile::finite_network_test {
 namespace {
 
 using reference::Map;
@@ -176,4 +176,4 @@ TEST_SUITE("reference") {
   }
 }
 
-}  // namespace gramtile
+}  // namespace gramtile::finite_network_test

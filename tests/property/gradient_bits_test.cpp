@@ -13,8 +13,9 @@
 #include "tests/support/derivative_bound.hpp"
 #include "tests/support/gradient_runs.hpp"
 #include "tests/support/rounding_bound.hpp"
+#include "tests/support/short_form.hpp"
 
-namespace gramtile::test {
+namespace gramtile::test::gradient_bits_test {
 namespace {
 
 constexpr const char* kSmallResidual = R"({"layers": [
@@ -102,11 +103,12 @@ std::vector<MatrixImages> both_forms(Index n, Index m) {
 
 TEST_CASE("a gradient has the same bits for 1, 2, 3 and 8 threads") {
   const Program program = program_of(kSmallResidual, kShape);
-  for (const MatrixImages& matrix : both_forms(150, 70)) {
+  const Index n = many_or_few(150, 50), m = many_or_few(70, 30);
+  for (const MatrixImages& matrix : both_forms(n, m)) {
     const auto upstream = random_numbers(4, matrix.num_entries());
     for (const DataType type : kDataTypes) {
       CAPTURE(name_of(type));
-      for (const Index tile_size : {40, 150}) {
+      for (const Index tile_size : {many_or_few(40, 16), n}) {
         const auto expected = lane_gradient(program, matrix, upstream, {type, 1, tile_size});
         for (const int num_threads : {2, 3, 8}) {
           CAPTURE(num_threads);
@@ -243,4 +245,4 @@ TEST_CASE("gradients for different tile sizes agree within the rounding of their
   }
 }
 
-}  // namespace gramtile::test
+}  // namespace gramtile::test::gradient_bits_test

@@ -11,7 +11,7 @@
 #include "tests/support/gradient_runs.hpp"
 #include "tests/support/rounding_bound.hpp"
 
-namespace gramtile::test {
+namespace gramtile::test::gradient_identities_test {
 namespace {
 
 constexpr ImageShape kShape{.channels = 2, .height = 8, .width = 8};
@@ -260,4 +260,4 @@ TEST_CASE("a network without a parameter has an empty gradient and jacobian") {
   }
 }
 
-}  // namespace gramtile::test
+}  // namespace gramtile::test::gradient_identities_test

@@ -17,7 +17,7 @@
 #include "tests/support/gradient_runs.hpp"
 #include "tests/support/rounding_bound.hpp"
 
-namespace gramtile::test {
+namespace gramtile::test::gradient_numbers_test {
 namespace {
 
 constexpr ImageShape kShape{.channels = 1, .height = 5, .width = 5};
@@ -272,4 +272,4 @@ TEST_CASE("derivatives by logits keep their digits however dominant one branch i
   }
 }
 
-}  // namespace gramtile::test
+}  // namespace gramtile::test::gradient_numbers_test

@@ -18,7 +18,7 @@
 #include "tests/support/rounding_bound.hpp"
 #include "tests/support/short_form.hpp"
 
-namespace gramtile::test {
+namespace gramtile::test::gradient_random_test {
 namespace {
 
 /// Fewer cases where one pair is computed at a time.
@@ -230,4 +230,4 @@ TEST_CASE("the jacobian agrees with central differences of the lanes' own K") {
   }
 }
 
-}  // namespace gramtile::test
+}  // namespace gramtile::test::gradient_random_test

@@ -19,7 +19,7 @@
 #include "tests/support/derivative_bound.hpp"
 #include "tests/support/rounding_bound.hpp"
 
-namespace gramtile::test {
+namespace gramtile::test::gradient_relu_test {
 namespace {
 
 template <class T>
@@ -142,4 +142,4 @@ TEST_CASE_TEMPLATE("the relu's derivatives keep their bounds over the whole rang
   check_derivatives<T>(cs, true);
 }
 
-}  // namespace gramtile::test
+}  // namespace gramtile::test::gradient_relu_test

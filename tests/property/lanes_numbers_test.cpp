@@ -12,7 +12,7 @@
 #include "tests/support/rounding_bound.hpp"
 #include "tests/support/short_form.hpp"
 
-namespace gramtile::test {
+namespace gramtile::test::lanes_numbers_test {
 namespace {
 
 constexpr ImageShape kShape{.channels = 1, .height = 4, .width = 4};
@@ -355,4 +355,4 @@ TEST_CASE("K of fewer images is the leading block: 1, and one less and more than
 }
 
 }  // namespace
-}  // namespace gramtile::test
+}  // namespace gramtile::test::lanes_numbers_test

@@ -9,7 +9,7 @@
 #include "tests/support/hand_lanes.hpp"
 #include "tests/support/lane_runs.hpp"
 
-namespace gramtile::test {
+namespace gramtile::test::lanes_random_test {
 namespace {
 
 std::vector<double> constant_image(ImageShape shape, double value) {
@@ -103,4 +103,4 @@ TEST_CASE_TEMPLATE("no step reads what no step has written", T, float, double) {
 }
 
 }  // namespace
-}  // namespace gramtile::test
+}  // namespace gramtile::test::lanes_random_test

@@ -14,7 +14,7 @@
 #include "tests/support/rounding_bound.hpp"
 #include "tests/support/short_form.hpp"
 
-namespace gramtile::test {
+namespace gramtile::test::lanes_reference_test {
 namespace {
 
 constexpr std::uint64_t kNumCases = 150;
@@ -180,4 +180,4 @@ TEST_CASE("K is exactly symmetric and positive semidefinite within its rounding"
   }
 }
 
-}  // namespace gramtile::test
+}  // namespace gramtile::test::lanes_reference_test

@@ -18,7 +18,7 @@
 #include "tests/support/lane_runs.hpp"
 #include "tests/support/rounding_bound.hpp"
 
-namespace gramtile::test {
+namespace gramtile::test::lanes_relu_test {
 namespace {
 
 template <class T>
@@ -257,4 +257,4 @@ TEST_CASE("images of one pixel at any angle reach the closed form within the der
 }
 
 }  // namespace
-}  // namespace gramtile::test
+}  // namespace gramtile::test::lanes_relu_test

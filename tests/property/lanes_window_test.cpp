@@ -13,7 +13,7 @@
 #include "tests/support/lane_runs.hpp"
 #include "tests/support/rounding_bound.hpp"
 
-namespace gramtile::test {
+namespace gramtile::test::lanes_window_test {
 namespace {
 
 using reference::Map;
@@ -262,4 +262,4 @@ TEST_CASE_TEMPLATE("window sums of a black image are exactly zero", T, float, do
 }
 
 }  // namespace
-}  // namespace gramtile::test
+}  // namespace gramtile::test::lanes_window_test

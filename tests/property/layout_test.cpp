@@ -14,7 +14,7 @@
 #include "tests/support/random_network.hpp"
 #include "tests/support/short_form.hpp"
 
-namespace gramtile::test {
+namespace gramtile::test::layout_test {
 namespace {
 
 /// Programs of networks are checked without their powers of two, which do not matter here.
@@ -77,12 +77,12 @@ bool all_layouts() {
 
 class Sample {
  public:
-  explicit Sample(Index nth) : nth_(all_layouts() ? 1 : many_or_few(nth, 10 * nth + 1)) {}
+  explicit Sample(Index nth) : nth_(all_layouts() ? 1 : many_or_few(nth, 30 * nth + 1)) {}
   bool takes() { return seen_++ % nth_ == 0; }
   void check(const std::optional<Program>& program) {
     if (!program) return;
     ++num_checked_;
-    test::check(*program);
+    layout_test::check(*program);
   }
   Index num_checked() const { return num_checked_; }
 
@@ -306,4 +306,4 @@ TEST_SUITE("reference") {  // no kernel runs here
 
 }  // TEST_SUITE
 
-}  // namespace gramtile::test
+}  // namespace gramtile::test::layout_test

@@ -14,7 +14,7 @@
 #include "engine/core/aligned_buffer.hpp"
 #include "engine/simd/kernels.hpp"
 
-namespace gramtile::test {
+namespace gramtile::test::next_rows_test {
 namespace {
 
 template <class T>
@@ -128,4 +128,4 @@ TEST_CASE_TEMPLATE("sums for the next step are those of its windows, in one part
   MESSAGE(num_checked << " windows, " << num_split << " of them in two parts");
 }
 
-}  // namespace gramtile::test
+}  // namespace gramtile::test::next_rows_test

@@ -34,7 +34,7 @@
 #include "tests/support/rounding_bound.hpp"
 #include "tests/support/short_form.hpp"
 
-namespace gramtile::test {
+namespace gramtile::test::random_networks_test {
 namespace {
 
 constexpr Index kMostPrinted = 5;  // failures
@@ -352,4 +352,4 @@ TEST_CASE("random networks that nobody picked agree with the reference: others e
   run_campaign(static_cast<std::uint64_t>(seed), num_networks(600));
 }
 
-}  // namespace gramtile::test
+}  // namespace gramtile::test::random_networks_test

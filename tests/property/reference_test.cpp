@@ -12,7 +12,7 @@
 #include "tests/support/operation_table.hpp"
 #include "tests/support/random_network.hpp"
 
-namespace gramtile {
+namespace gramtile::reference_test {
 namespace {
 
 using test::Random;
@@ -180,4 +180,4 @@ TEST_SUITE("reference") {
   }
 }
 
-}  // namespace gramtile
+}  // namespace gramtile::reference_test

@@ -22,7 +22,7 @@
 #include "tests/support/derivative_bound.hpp"
 #include "tests/support/rounding_bound.hpp"
 
-namespace gramtile::test {
+namespace gramtile::test::relu_ends_test {
 namespace {
 
 enum class Which { kTurn, kEnd, kEndInPairs };
@@ -201,4 +201,4 @@ TEST_CASE_TEMPLATE("the first relu gives the derivatives of the step that reads 
   check_shapes<T>(Which::kEndInPairs);
 }
 
-}  // namespace gramtile::test
+}  // namespace gramtile::test::relu_ends_test

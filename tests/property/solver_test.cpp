@@ -13,7 +13,7 @@
 #include "tests/support/panel_store.hpp"
 #include "tests/support/textbook_solver.hpp"
 
-namespace gramtile {
+namespace gramtile::solver_test {
 namespace {
 
 std::vector<double> random_values(std::uint64_t seed, Index count) {
@@ -194,4 +194,4 @@ TEST_SUITE("reference") {
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::solver_test

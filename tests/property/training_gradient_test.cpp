@@ -15,7 +15,7 @@
 #include "io/train/disk_room.hpp"
 #include "tests/support/lane_runs.hpp"
 
-namespace gramtile::test {
+namespace gramtile::test::training_gradient_test {
 namespace {
 
 constexpr ImageShape kShape{.channels = 1, .height = 6, .width = 6};
@@ -123,4 +123,4 @@ TEST_SUITE("reference") {
   }
 }
 
-}  // namespace gramtile::test
+}  // namespace gramtile::test::training_gradient_test

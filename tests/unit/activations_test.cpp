@@ -9,7 +9,7 @@
 
 #include "engine/activations/activation.hpp"
 
-namespace gramtile {
+namespace gramtile::activations_test {
 namespace {
 
 using std::numbers::pi;
@@ -229,4 +229,4 @@ TEST_CASE("the kernels' code stands for the same activation") {
   }
 }
 
-}  // namespace gramtile
+}  // namespace gramtile::activations_test

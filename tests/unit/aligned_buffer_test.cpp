@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-namespace gramtile {
+namespace gramtile::aligned_buffer_test {
 namespace {
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
@@ -111,4 +111,4 @@ TEST_CASE("a child can take buffers, whatever another thread did with them at th
 #endif
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::aligned_buffer_test

@@ -8,7 +8,7 @@
 
 #include "engine/core/errors.hpp"
 
-namespace gramtile {
+namespace gramtile::array_source_test {
 namespace {
 
 constexpr ImageShape kShape{.channels = 1, .height = 1, .width = 2};
@@ -63,4 +63,4 @@ TEST_CASE("an array source refuses a range or a buffer that does not fit") {
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::array_source_test

@@ -24,7 +24,7 @@
 #include "tests/support/lane_runs.hpp"
 #include "tests/support/reference_backend.hpp"
 
-namespace gramtile {
+namespace gramtile::backend_test {
 namespace {
 
 using test::Images;
@@ -238,4 +238,4 @@ TEST_CASE("a run that names no backend takes the lanes of the instruction set in
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::backend_test

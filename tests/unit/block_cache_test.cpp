@@ -20,7 +20,7 @@
 #include "engine/simd/kernels.hpp"
 #include "tests/support/lane_runs.hpp"
 
-namespace gramtile {
+namespace gramtile::block_cache_test {
 namespace {
 
 constexpr ImageShape kShape{.channels = 2, .height = 3, .width = 3};
@@ -276,4 +276,4 @@ TEST_CASE("a workspace that came back is lent again; one more is made only when 
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::block_cache_test

@@ -9,7 +9,7 @@
 #include "apps/common/machine.hpp"
 #include "tests/support/run_fixture.hpp"
 
-namespace gramtile::apps {
+namespace gramtile::apps::commands_machine_test {
 namespace {
 
 using test::TemporaryFolder;
@@ -93,4 +93,4 @@ TEST_CASE("the default of --memory is never more than there is") {
 }
 
 }  // namespace
-}  // namespace gramtile::apps
+}  // namespace gramtile::apps::commands_machine_test

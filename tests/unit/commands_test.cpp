@@ -13,7 +13,7 @@
 #include "apps/common/units.hpp"
 #include "io/job/memory_budget.hpp"
 
-namespace gramtile::apps {
+namespace gramtile::apps::commands_test {
 namespace {
 
 TEST_CASE("nothing from a file reaches the terminal as anything but visible characters") {
@@ -202,4 +202,4 @@ TEST_CASE("every kind of error has the exit code of the table") {
 }
 
 }  // namespace
-}  // namespace gramtile::apps
+}  // namespace gramtile::apps::commands_test

@@ -13,7 +13,7 @@
 #include "engine/reference/reference.hpp"
 #include "tests/support/lane_runs.hpp"
 
-namespace gramtile {
+namespace gramtile::compute_test {
 namespace {
 
 using test::Images;
@@ -204,4 +204,4 @@ TEST_CASE("blocks are kept: with memory for all of them each is read once") {
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::compute_test

@@ -11,7 +11,7 @@
 #include "tests/support/run_fixture.hpp"
 #include "tests/support/textbook_solver.hpp"
 
-namespace gramtile {
+namespace gramtile::conjugate_gradients_test {
 namespace {
 
 struct Solved {
@@ -197,4 +197,4 @@ TEST_CASE("conjugate gradients: every iteration is told of, and a stop request e
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::conjugate_gradients_test

@@ -15,7 +15,7 @@
 #include "io/run/spec/content_hash.hpp"
 #include "tests/support/data_files.hpp"
 
-namespace gramtile {
+namespace gramtile::data_dataset_test {
 namespace {
 
 using namespace test;
@@ -190,4 +190,4 @@ TEST_CASE("MNIST's test images are read as published") {
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::data_dataset_test

@@ -9,7 +9,7 @@
 #include "io/run/spec/content_hash.hpp"
 #include "tests/support/data_files.hpp"
 
-namespace gramtile {
+namespace gramtile::data_example_test {
 namespace {
 
 TEST_CASE("the example data set is the same on every machine") {
@@ -30,4 +30,4 @@ TEST_CASE("the example data set is the same on every machine") {
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::data_example_test

@@ -11,7 +11,7 @@
 #include "io/data/image_reader.hpp"
 #include "tests/support/data_files.hpp"
 
-namespace gramtile {
+namespace gramtile::data_folders_test {
 namespace {
 
 using namespace test;
@@ -135,4 +135,4 @@ TEST_CASE("a CIFAR-10 label past 9 is refused with its offset") {
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::data_folders_test

@@ -13,7 +13,7 @@
 #include "tests/support/data_files.hpp"
 #include "tests/support/short_form.hpp"
 
-namespace gramtile {
+namespace gramtile::data_hdf5_test {
 namespace {
 
 using namespace test;
@@ -296,4 +296,4 @@ TEST_CASE("an HDF5 pixel that is not finite is refused with the image's number")
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::data_hdf5_test

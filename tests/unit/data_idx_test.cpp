@@ -9,7 +9,7 @@
 #include "io/data/idx.hpp"
 #include "tests/support/data_files.hpp"
 
-namespace gramtile {
+namespace gramtile::data_idx_test {
 namespace {
 
 using namespace test;
@@ -211,4 +211,4 @@ TEST_CASE("an honest large gzip file is read in little memory") {
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::data_idx_test

@@ -9,7 +9,7 @@
 #include "io/data/mat5.hpp"
 #include "tests/support/data_files.hpp"
 
-namespace gramtile {
+namespace gramtile::data_mat5_test {
 namespace {
 
 using namespace test;
@@ -116,4 +116,4 @@ TEST_CASE("sizes that a .mat file declares are compared with what is there befor
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::data_mat5_test

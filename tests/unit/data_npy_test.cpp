@@ -7,7 +7,7 @@
 #include "io/data/npy.hpp"
 #include "tests/support/data_files.hpp"
 
-namespace gramtile {
+namespace gramtile::data_npy_test {
 namespace {
 
 using namespace test;
@@ -184,4 +184,4 @@ TEST_CASE("an image of more than 2^26 values is refused") {
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::data_npy_test

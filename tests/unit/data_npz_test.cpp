@@ -8,7 +8,7 @@
 #include "io/data/zip.hpp"
 #include "tests/support/data_files.hpp"
 
-namespace gramtile {
+namespace gramtile::data_npz_test {
 namespace {
 
 using namespace test;
@@ -193,4 +193,4 @@ TEST_CASE("control characters in member names stay out of messages") {
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::data_npz_test

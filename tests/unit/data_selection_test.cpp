@@ -7,7 +7,7 @@
 
 #include "io/data/selection.hpp"
 
-namespace gramtile {
+namespace gramtile::data_selection_test {
 namespace {
 
 TEST_CASE("ranges that continue one another become one, others stay apart") {
@@ -55,4 +55,4 @@ TEST_CASE("the parts of any examples are their images, each once, in the order o
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::data_selection_test

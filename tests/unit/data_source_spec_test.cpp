@@ -7,7 +7,7 @@
 #include "engine/core/errors.hpp"
 #include "io/data/source_spec.hpp"
 
-namespace gramtile {
+namespace gramtile::data_source_spec_test {
 namespace {
 
 // The message of the Error(kUsage) that `call` throws.
@@ -128,4 +128,4 @@ TEST_CASE("a range past the last image is refused with the number of images") {
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::data_source_spec_test

@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-namespace gramtile {
+namespace gramtile::executor_test {
 namespace {
 
 using Make = std::unique_ptr<Executor> (*)(int);
@@ -191,4 +191,4 @@ TEST_CASE("an exception in for_each leaves it, also through a stage") {
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::executor_test

@@ -15,7 +15,7 @@
 #include "io/run/write/merge_shards.hpp"
 #include "tests/support/run_fixture.hpp"
 
-namespace gramtile::test {
+namespace gramtile::test::forged_files_test {
 namespace {
 
 constexpr long kMostGrowth = 64 << 10;  // of the largest resident size [KiB]
@@ -172,4 +172,4 @@ TEST_CASE("one share of a million is refused in a line") {
 }
 
 }  // namespace
-}  // namespace gramtile::test
+}  // namespace gramtile::test::forged_files_test

@@ -16,8 +16,7 @@
 #include "io/run/write/merge_shards.hpp"
 #include "tests/support/run_fixture.hpp"
 
-using namespace gramtile;
-using namespace gramtile::test;
+namespace gramtile::test::format_version_1_test {
 
 namespace {
 
@@ -116,3 +115,5 @@ TEST_CASE("a tile that changed in a file of format version 1 is found") {
     found = found || (finding.check == "hashes" && !finding.passed && finding.damaged);
   CHECK(found);
 }
+
+}  // namespace gramtile::test::format_version_1_test

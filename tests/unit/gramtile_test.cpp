@@ -16,7 +16,7 @@
 #include "tests/support/gradient_runs.hpp"
 #include "tests/support/small_program.hpp"
 
-namespace gramtile {
+namespace gramtile::gramtile_test {
 namespace {
 
 using ImageArray = xt::xtensor<double, 4>;
@@ -354,4 +354,4 @@ TEST_CASE("a call that is to be given up throws, and computes nothing more") {
   CHECK(std::ranges::all_of(k, [](double entry) { return entry == -1; }));
 }
 
-}  // namespace gramtile
+}  // namespace gramtile::gramtile_test

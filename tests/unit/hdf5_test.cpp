@@ -17,8 +17,7 @@
 #include "tests/support/run_fixture.hpp"
 #include "tests/support/short_form.hpp"
 
-using namespace gramtile;
-using namespace gramtile::test;
+namespace gramtile::test::hdf5_test {
 
 namespace {
 
@@ -280,3 +279,5 @@ TEST_CASE("a file cut at any byte is refused or read, never worse") {
   CHECK(tried > 20);
   CHECK(refused == tried);
 }
+
+}  // namespace gramtile::test::hdf5_test

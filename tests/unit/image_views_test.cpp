@@ -9,7 +9,7 @@
 #include "engine/gramtile.hpp"
 #include "tests/support/small_program.hpp"
 
-namespace gramtile {
+namespace gramtile::image_views_test {
 namespace {
 
 constexpr ImageShape kShape = test::kSmallShape;
@@ -114,4 +114,4 @@ TEST_CASE_TEMPLATE("K has the same bits for the same pixels, whatever memory hol
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::image_views_test

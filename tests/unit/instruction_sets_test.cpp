@@ -8,7 +8,7 @@
 #include "engine/schedule/compute.hpp"
 #include "engine/simd/instruction_set.hpp"
 
-namespace gramtile {
+namespace gramtile::instruction_sets_test {
 
 TEST_CASE("tests are registered for every instruction set that this machine can run") {
   const std::string registered = std::string(" ") + GRAMTILE_TEST_TARGETS + " ";
@@ -18,5 +18,5 @@ TEST_CASE("tests are registered for every instruction set that this machine can 
   }
 }
 
-}  // namespace gramtile
+}  // namespace gramtile::instruction_sets_test
 #endif

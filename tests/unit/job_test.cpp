@@ -25,7 +25,7 @@
 #include "tests/support/reference_backend.hpp"
 #include "tests/support/run_fixture.hpp"
 
-namespace gramtile {
+namespace gramtile::job_test {
 namespace {
 
 using namespace test;
@@ -300,4 +300,4 @@ TEST_CASE("docs/library.md quotes the job's example to the letter") {
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::job_test

@@ -10,7 +10,7 @@
 #include "io/hdf5/hdf5.hpp"
 #include "tests/support/run_fixture.hpp"
 
-namespace gramtile {
+namespace gramtile::kernel_file_test {
 namespace {
 
 /// kernel_spec() in other tiles, of `size` training images. With `edge` 1,500 a tile takes several
@@ -120,4 +120,4 @@ TEST_CASE("kernel file: a byte that was changed in any tile is found, in padding
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::kernel_file_test

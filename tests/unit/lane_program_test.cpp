@@ -17,7 +17,7 @@
 #include "tests/support/lane_runs.hpp"
 #include "tests/support/random_network.hpp"
 
-namespace gramtile {
+namespace gramtile::lane_program_test {
 namespace {
 
 constexpr ImageShape kMnist{.channels = 1, .height = 28, .width = 28};
@@ -247,4 +247,4 @@ TEST_CASE("layers of convolution and relu feed each other, and store no map betw
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::lane_program_test

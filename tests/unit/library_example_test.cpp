@@ -14,7 +14,7 @@
 #include "docs/examples/views.cpp"
 #include "tests/support/lane_runs.hpp"
 
-namespace gramtile {
+namespace gramtile::library_example_test {
 namespace {
 
 std::string contents(const std::string& path) {
@@ -104,4 +104,4 @@ TEST_CASE("the example's sensitivity is the slope of K") {
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::library_example_test

@@ -8,7 +8,7 @@
 #include "engine/network/program.hpp"
 #include "tests/support/lowering.hpp"
 
-namespace gramtile {
+namespace gramtile::lower_limits_test {
 
 using namespace test;
 
@@ -60,4 +60,4 @@ TEST_CASE("a network of exactly the most operations is accepted") {
   CHECK(static_cast<Index>(program.ops.size()) == kMaxOps);
 }
 
-}  // namespace gramtile
+}  // namespace gramtile::lower_limits_test

@@ -8,7 +8,7 @@
 #include "engine/network/program.hpp"
 #include "tests/support/lowering.hpp"
 
-namespace gramtile {
+namespace gramtile::lower_test {
 
 using namespace test;
 
@@ -330,4 +330,4 @@ TEST_CASE("images without pixels, or with too many, are refused") {
   contains(refusal(network, {1, kHuge, kHuge}), "cannot be used");
 }
 
-}  // namespace gramtile
+}  // namespace gramtile::lower_test

@@ -10,7 +10,7 @@
 #include "engine/schedule/compute.hpp"
 #include "tests/support/lane_runs.hpp"
 
-namespace gramtile {
+namespace gramtile::memory_plan_test {
 namespace {
 
 constexpr std::size_t kMebibyte = std::size_t{1} << 20;
@@ -160,4 +160,4 @@ TEST_CASE("a run with the least memory has the bits of one with plenty") {
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::memory_plan_test

@@ -11,7 +11,7 @@
 #include "engine/network/presets.hpp"
 #include "tests/support/random_network.hpp"
 
-namespace gramtile {
+namespace gramtile::network_json_test {
 namespace {
 
 std::string refusal(const std::string& text) {
@@ -337,4 +337,4 @@ TEST_CASE("an error of lower() can be given the file it is about") {
   CHECK(std::string(in_file("", NetworkError("layers", "is wrong")).what()) == "layers: is wrong");
 }
 
-}  // namespace gramtile
+}  // namespace gramtile::network_json_test

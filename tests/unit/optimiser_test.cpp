@@ -13,7 +13,7 @@
 #include "engine/core/errors.hpp"
 #include "engine/core/worst_of.hpp"
 
-namespace gramtile::test {
+namespace gramtile::test::optimiser_test {
 namespace {
 
 using Vector = std::vector<double>;
@@ -253,4 +253,4 @@ TEST_CASE("a value that is not finite, and a gradient of zero, end a step where 
   }
 }
 
-}  // namespace gramtile::test
+}  // namespace gramtile::test::optimiser_test

@@ -8,7 +8,7 @@
 #include "io/network/network_json.hpp"
 #include "tests/support/any_network.hpp"
 
-namespace gramtile {
+namespace gramtile::parameter_list_test {
 namespace {
 
 std::vector<ListedParameter> listed(const std::string& json) {
@@ -72,4 +72,4 @@ TEST_CASE("a network that lower() cannot walk is not listed") {
                   NetworkError);
 }
 
-}  // namespace gramtile
+}  // namespace gramtile::parameter_list_test

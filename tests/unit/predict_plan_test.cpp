@@ -13,7 +13,7 @@
 #include "tests/support/run_fixture.hpp"
 #include "tests/support/textbook_solver.hpp"
 
-namespace gramtile {
+namespace gramtile::predict_plan_test {
 namespace {
 
 constexpr std::size_t kMebi = std::size_t{1} << 20;
@@ -101,4 +101,4 @@ TEST_CASE("iteration plan: the rank follows from --memory alone, and everything 
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::predict_plan_test

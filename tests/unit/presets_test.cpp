@@ -8,7 +8,7 @@
 
 #include "engine/network/program.hpp"
 
-namespace gramtile {
+namespace gramtile::presets_test {
 namespace {
 
 template <class AnyOp>
@@ -91,4 +91,4 @@ TEST_CASE("resnet32-gp-cifar10 ends in conv 8, conv 1, relu, conv 1") {
   CHECK(kernel_size(1) == 1);
 }
 
-}  // namespace gramtile
+}  // namespace gramtile::presets_test

@@ -10,8 +10,7 @@
 #include "io/hdf5/handle.hpp"
 #include "tests/support/run_fixture.hpp"
 
-using namespace gramtile;
-using namespace gramtile::test;
+namespace gramtile::test::probe_test {
 
 namespace {
 
@@ -42,3 +41,5 @@ TEST_CASE("a child that falls asleep is given up for another one") {
   CHECK(children_to_fall_asleep == 8);
   children_to_fall_asleep = -1;
 }
+
+}  // namespace gramtile::test::probe_test

@@ -15,7 +15,7 @@
 #include "engine/reference/reference.hpp"
 #include "io/network/network_json.hpp"
 
-namespace gramtile {
+namespace gramtile::promised_accuracy_test {
 namespace {
 
 std::string document(const std::string& name) {
@@ -145,4 +145,4 @@ TEST_CASE("the sensitivity is what derivatives do when every cosine is moved") {
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::promised_accuracy_test

@@ -15,7 +15,7 @@
 #include "io/network/network_json.hpp"
 #include "tests/support/random_network.hpp"
 
-namespace gramtile {
+namespace gramtile::reference_test {
 namespace {
 
 using reference::Map;
@@ -281,4 +281,4 @@ TEST_CASE("an image of another size is refused") {
   CHECK_THROWS_AS(reference::kernel(program, two, one), Error);
 }
 
-}  // namespace gramtile
+}  // namespace gramtile::reference_test

@@ -8,7 +8,7 @@
 
 #include "tests/support/textbook_solver.hpp"
 
-namespace gramtile {
+namespace gramtile::regression_test {
 namespace {
 
 constexpr Index kSize = 20;
@@ -94,4 +94,4 @@ TEST_CASE("regression: accuracy and mean squared error") {
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::regression_test

@@ -12,7 +12,7 @@
 #include "engine/network/presets.hpp"
 #include "tests/support/gradient_runs.hpp"
 
-namespace gramtile {
+namespace gramtile::reverse_program_test {
 namespace {
 
 constexpr ImageShape kMnist{.channels = 1, .height = 28, .width = 28};
@@ -299,4 +299,4 @@ TEST_CASE("a derivative workspace takes the bytes that the memory plan counts") 
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::reverse_program_test

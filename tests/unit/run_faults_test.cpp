@@ -16,8 +16,7 @@
 #include "tests/support/run_fixture.hpp"
 #include "tests/support/short_form.hpp"
 
-using namespace gramtile;
-using namespace gramtile::test;
+namespace gramtile::test::run_faults_test {
 
 namespace {
 
@@ -342,3 +341,5 @@ TEST_CASE("real kills at random moments lose nothing") {
   CHECK(kills > 0);
   MESSAGE(kills, " kills over ", runs, " runs: ", identical, " identical");
 }
+
+}  // namespace gramtile::test::run_faults_test

@@ -16,8 +16,7 @@
 #include "tests/support/run_fixture.hpp"
 #include "tests/support/short_form.hpp"
 
-using namespace gramtile;
-using namespace gramtile::test;
+namespace gramtile::test::run_file_test {
 
 namespace {
 
@@ -302,3 +301,5 @@ TEST_CASE("a file of another program is no run file") {
           RunWriter(folder.file("x"), spec, with_mode(StartMode::kResume));
         }).kind() == ErrorKind::kCannotCreate);
 }
+
+}  // namespace gramtile::test::run_file_test

@@ -11,8 +11,7 @@
 #include "tests/support/forwarding_file_system.hpp"
 #include "tests/support/run_fixture.hpp"
 
-using namespace gramtile;
-using namespace gramtile::test;
+namespace gramtile::test::run_lock_test {
 
 namespace {
 
@@ -235,3 +234,5 @@ TEST_CASE("a run that ended between the link and the removal of its last rename 
   CHECK_FALSE(fs::exists(partial));
   CHECK_FALSE(fs::exists(RunWriter::journal_path(out)));
 }
+
+}  // namespace gramtile::test::run_lock_test

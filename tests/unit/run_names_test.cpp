@@ -14,8 +14,7 @@
 #include "io/run/write/run_writer.hpp"
 #include "tests/support/run_fixture.hpp"
 
-using namespace gramtile;
-using namespace gramtile::test;
+namespace gramtile::test::run_names_test {
 
 namespace {
 
@@ -199,3 +198,5 @@ TEST_CASE("in a process without stdin, stdout and stderr, no file of a run gets 
   CHECK(WEXITSTATUS(status) == 0);
   CHECK(read_bytes(out) == expected);
 }
+
+}  // namespace gramtile::test::run_names_test

@@ -12,8 +12,7 @@
 #include "tests/support/faulty_file_system.hpp"
 #include "tests/support/run_fixture.hpp"
 
-using namespace gramtile;
-using namespace gramtile::test;
+namespace gramtile::test::run_resume_test {
 
 TEST_CASE("an interrupted run goes on where it stopped and ends in the same bytes") {
   for (const RunSpec& spec : {kernel_spec(), gradient_spec(), jacobian_spec()}) {
@@ -288,3 +287,5 @@ TEST_CASE("a missing or cut partial file is refused") {
   CHECK(error.kind() == ErrorKind::kResumeRefused);
   CHECK(mentions(error, "missing"));
 }
+
+}  // namespace gramtile::test::run_resume_test

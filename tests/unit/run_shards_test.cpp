@@ -11,8 +11,7 @@
 #include "io/run/write/run_writer.hpp"
 #include "tests/support/run_fixture.hpp"
 
-using namespace gramtile;
-using namespace gramtile::test;
+namespace gramtile::test::run_shards_test {
 
 TEST_CASE("shares merge into the bytes of one run, for any number and order") {
   for (const RunSpec& spec : {kernel_spec(), gradient_spec(), jacobian_spec(), made_up_spec()}) {
@@ -124,3 +123,5 @@ TEST_CASE("missing, double, foreign, unfinished and damaged shares are named") {
   CHECK(error.kind() == ErrorKind::kPartMissing);
   CHECK(mentions(error, c + ": is damaged"));
 }
+
+}  // namespace gramtile::test::run_shards_test

@@ -13,7 +13,7 @@
 #include "tests/support/run_fixture.hpp"
 #include "tests/support/textbook_solver.hpp"
 
-namespace gramtile {
+namespace gramtile::solve_files_test {
 namespace {
 
 using test::Fault;
@@ -297,4 +297,4 @@ TEST_CASE("predict files: panels are as wide as their memory, whatever their pla
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::solve_files_test

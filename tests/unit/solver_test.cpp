@@ -16,7 +16,7 @@ int openblas_get_num_threads();
 void openblas_set_num_threads(int);
 }
 
-namespace gramtile {
+namespace gramtile::solver_test {
 namespace {
 
 using test::random_kernel;
@@ -168,4 +168,4 @@ TEST_CASE("blas: the library says version and flavour") {
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::solver_test

@@ -23,7 +23,7 @@
 #include "tests/support/lane_runs.hpp"
 #include "tests/support/run_fixture.hpp"
 
-namespace gramtile {
+namespace gramtile::tile_store_test {
 namespace {
 
 using namespace test;
@@ -275,4 +275,4 @@ TEST_CASE("docs/library.md quotes the ports' example to the letter") {
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::tile_store_test

@@ -7,7 +7,7 @@
 #include <map>
 #include <utility>
 
-namespace gramtile {
+namespace gramtile::tile_test {
 namespace {
 
 MatrixSpec symmetric(Index n) { return {"Kxx", MatrixKind::kSymmetric, n, n}; }
@@ -185,4 +185,4 @@ TEST_CASE("two shards of 15 pairs: the tile that holds pair 8 starts in the firs
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::tile_test

@@ -19,7 +19,7 @@
 #include "io/train/disk_room.hpp"
 #include "tests/support/lane_runs.hpp"
 
-namespace gramtile::test {
+namespace gramtile::test::trainer_test {
 namespace {
 
 constexpr ImageShape kShape{.channels = 1, .height = 6, .width = 6};
@@ -183,4 +183,4 @@ TEST_CASE("docs/library.md quotes the training example, and it descends") {
   CHECK(trained.values != parameter_values(problem.program));
 }
 
-}  // namespace gramtile::test
+}  // namespace gramtile::test::trainer_test

@@ -11,8 +11,7 @@
 #include "tests/support/data_files.hpp"
 #include "tests/support/run_fixture.hpp"
 
-using namespace gramtile;
-using namespace gramtile::test;
+namespace gramtile::test::upstream_test {
 
 namespace {
 
@@ -89,3 +88,5 @@ TEST_CASE("factors of other shapes, unequal ranks or with infinite entries are r
   std::vector<double> values(4);
   CHECK(mentions(refusal([&] { upstream.read({0, 2}, {0, 2}, values); }), "[1, 1]"));
 }
+
+}  // namespace gramtile::test::upstream_test

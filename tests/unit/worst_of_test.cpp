@@ -11,7 +11,7 @@
 #include "tests/support/eigenvalues.hpp"
 #include "tests/support/golden.hpp"
 
-namespace gramtile {
+namespace gramtile::worst_of_test {
 namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
@@ -55,4 +55,4 @@ TEST_CASE("missing golden files are named, and refused where CI is set") {
 }
 
 }  // namespace
-}  // namespace gramtile
+}  // namespace gramtile::worst_of_test
