@@ -1,15 +1,13 @@
 #include "engine/core/aligned_buffer.hpp"
 
-#include <pthread.h>
 #include <sys/mman.h>
 
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <iterator>
-#include <mutex>
-#include <vector>
+
+#include "engine/core/kept_buffers.hpp"
 
 namespace gramtile {
 namespace {
@@ -55,85 +53,6 @@ char* map_large_pages(std::size_t bytes) {
   return start + before;
 }
 
-/// Thread-safe. Pages go back to the system without the lock, which others wait for.
-class KeptBuffers {
- public:
-  struct Buffer {
-    void* data = nullptr;
-    std::size_t bytes = 0;
-  };
-
-  KeptBuffers() { buffers_.reserve(kMostBuffers); }
-
-  void keep_at_most(std::size_t bytes) {
-    most_ = bytes;
-    make_room(0, 0);
-  }
-
-  /// One of exactly so many bytes, whatever they are; nullptr when there is none.
-  void* take(std::size_t bytes) {
-    if (most_ == 0) return nullptr;
-    const std::lock_guard lock(mutex_);
-    for (auto kept = buffers_.rbegin(); kept != buffers_.rend(); ++kept) {
-      if (kept->bytes != bytes) continue;
-      void* const data = kept->data;
-      buffers_.erase(std::next(kept).base());
-      bytes_ -= bytes;
-      return data;
-    }
-    return nullptr;
-  }
-
-  void keep_or_unmap(Buffer buffer) noexcept {
-    if (buffer.bytes <= most_) {
-      make_room(buffer.bytes, 1);
-      const std::lock_guard lock(mutex_);
-      if (has_room(buffer.bytes, 1)) {
-        buffers_.push_back(buffer);  // does not allocate
-        bytes_ += buffer.bytes;
-        return;
-      }
-    }
-    munmap(buffer.data, buffer.bytes);
-  }
-
-  /// Around a fork: a child whose parent's other thread held the lock would wait for ever.
-  void lock() { mutex_.lock(); }
-  void unlock() { mutex_.unlock(); }
-
- private:
-  static constexpr std::size_t kMostBuffers = 64;
-
-  bool has_room(std::size_t bytes, std::size_t count) const {
-    return bytes_ + bytes <= most_ && buffers_.size() + count <= kMostBuffers;
-  }
-
-  /// The oldest go.
-  void make_room(std::size_t bytes, std::size_t count) noexcept {
-    for (;;) {
-      Buffer oldest;
-      {
-        const std::lock_guard lock(mutex_);
-        if (buffers_.empty() || has_room(bytes, count)) return;
-        oldest = buffers_.front();
-        buffers_.erase(buffers_.begin());
-        bytes_ -= oldest.bytes;
-      }
-      munmap(oldest.data, oldest.bytes);
-    }
-  }
-
-  std::mutex mutex_;
-  std::atomic<std::size_t> most_ = 0;
-  std::size_t bytes_ = 0;
-  std::vector<Buffer> buffers_;
-};
-
-KeptBuffers& kept_buffers() {
-  static auto* buffers = new KeptBuffers;  // never destroyed: buffers may be freed after main()
-  return *buffers;
-}
-
 void* map(std::size_t bytes) {
   return bytes >= 2 * kLargePage ? map_large_pages(bytes) : map_pages(bytes);
 }
@@ -152,7 +71,7 @@ void* map_or_give_back(std::size_t bytes) {
 
 void* allocate_zeros(std::size_t bytes) {
   if (is_the_systems(bytes)) {
-    void* data = kept_buffers().take(bytes);
+    void* data = KeptBuffers::instance().take(bytes);
     if (data != nullptr)
       std::memset(data, 0, bytes);
     else
@@ -170,15 +89,7 @@ void* allocate_zeros(std::size_t bytes) {
 void free_zeros(void* data, std::size_t bytes) noexcept {
   if (!is_the_systems(bytes)) return std::free(data);
   from_the_system -= bytes;
-  kept_buffers().keep_or_unmap({data, bytes});
-}
-
-void keep_freed_buffers(std::size_t most) {
-  static const int watching =
-      pthread_atfork([] { kept_buffers().lock(); }, [] { kept_buffers().unlock(); },
-                     [] { kept_buffers().unlock(); });
-  static_cast<void>(watching);
-  kept_buffers().keep_at_most(most);
+  KeptBuffers::instance().keep_or_unmap({data, bytes});
 }
 
 std::size_t bytes_in_system_buffers() { return from_the_system; }

@@ -18,14 +18,8 @@ void* allocate_zeros(std::size_t bytes);
 void free_zeros(void* data, std::size_t bytes) noexcept;
 
 /// What allocate_zeros() has given away of the system's memory [bytes]: malloc() does not know of
-/// it. What keep_freed_buffers() keeps is not counted.
+/// it. What is kept for the next one (kept_buffers.hpp) is not counted.
 std::size_t bytes_in_system_buffers();
-
-/// From now on up to `most` bytes that are given back to free_zeros() are kept for the next one who
-/// asks for as many, instead of going back to the system: for a process of many short, equal calls,
-/// where getting pages anew took a fifth of the time. 0 keeps none, as at the start, and gives back
-/// what is kept; so does a system that has no more. Thread-safe.
-void keep_freed_buffers(std::size_t most);
 
 /// An owning array of trivially copyable T, aligned to 128 bytes. Moves, does not copy.
 template <class T>

@@ -12,6 +12,8 @@
 #include <thread>
 #include <vector>
 
+#include "engine/core/kept_buffers.hpp"
+
 namespace gramtile::aligned_buffer_test {
 namespace {
 

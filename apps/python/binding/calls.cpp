@@ -16,7 +16,7 @@
 #include "apps/python/binding/interruptible.hpp"
 #include "apps/python/binding/network.hpp"
 #include "apps/python/binding/upstreams.hpp"
-#include "engine/core/aligned_buffer.hpp"
+#include "engine/core/kept_buffers.hpp"
 #include "engine/gramtile.hpp"
 #include "engine/network/parameter_list.hpp"
 #include "engine/network/parameter_values.hpp"

@@ -12,7 +12,7 @@
 #include "apps/python/binding/hdf5_sharing.hpp"
 #include "apps/python/binding/jobs.hpp"
 #include "engine/backend/backend.hpp"
-#include "engine/core/aligned_buffer.hpp"
+#include "engine/core/kept_buffers.hpp"
 #include "engine/core/version.hpp"
 #include "engine/network/presets.hpp"
 
