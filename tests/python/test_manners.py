@@ -48,15 +48,16 @@ except KeyboardInterrupt:
 
 
 class CtrlCTest(FolderTest):
-    def interrupted_after(self, call, setup="", is_ready=lambda: False):
-        """Seconds from the signal, sent after two seconds or when something is ready, to KeyboardInterrupt."""
+    def interrupted_after(self, call, setup="", is_ready=None):
+        """Seconds from the signal, sent after one second or when something is ready, to KeyboardInterrupt."""
         child = subprocess.Popen([sys.executable, "-c", CHILD.format(call=call, setup=setup)], cwd=self.dir, text=True,
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
             self.assertEqual(child.stdout.readline(), "ready\n", child.stderr.read() if child.poll() else "")
-            for _ in range(200):
-                if not is_ready():
-                    time.sleep(0.01)
+            for _ in range(100 if is_ready is None else 1000):
+                if is_ready is not None and is_ready():
+                    break
+                time.sleep(0.01)
             sent = time.monotonic()
             child.send_signal(signal.SIGINT)
             word, at = child.stdout.readline().split()

@@ -1,5 +1,6 @@
-// A plane that nobody knows: shares, merger and verifier go by the list in the run's description, and
-// need no line for a new kind. (run_shards_test.cpp merges the same run for other numbers of shares.)
+// A plane that nobody knows: shares, merger and verifier go by the list in the run's description,
+// and need no line for a new kind. (run_shards_test.cpp merges the same run for other numbers of
+// shares.)
 #include <doctest/doctest.h>
 
 #include <algorithm>
