@@ -35,6 +35,12 @@ class MannersTest(CommandTest):
                     self.assertRegex(out, rf"\b{code}\b")
                 self.assertLess(max(map(len, out.splitlines())), 101)
 
+    def test_only_commands_that_solve_load_openblas_which_starts_threads(self):
+        for name in COMMANDS:
+            needed = subprocess.run(["readelf", "-d", BIN / name], check=True, capture_output=True, text=True).stdout
+            self.assertIn("NEEDED", needed)
+            self.assertEqual("openblas" in needed, name in ("kernel-predict", "kernel-train"), name)
+
     def test_every_command_has_a_version(self):
         more = {"kernel-predict": r"OpenBLAS \d+\.\d+\.\d+ \((serial|pthread|OpenMP), \w+\)\n"}  # its bits depend on it
         for name in COMMANDS:

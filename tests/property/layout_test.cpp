@@ -117,6 +117,7 @@ TEST_SUITE("reference") {  // no kernel runs here
         }
       });
     }
+    CHECK(sample.num_checked() > 0);
     MESSAGE(sample.num_checked() << " networks checked");
   }
 
@@ -140,6 +141,7 @@ TEST_SUITE("reference") {  // no kernel runs here
         }
       }
     }
+    CHECK(sample.num_checked() > 0);
     MESSAGE(sample.num_checked() << " networks checked");
   }
 
@@ -164,6 +166,7 @@ TEST_SUITE("reference") {  // no kernel runs here
         }
       }
     }
+    CHECK(sample.num_checked() > 0);
     MESSAGE(sample.num_checked() << " networks checked");
   }
 
@@ -195,6 +198,7 @@ TEST_SUITE("reference") {  // no kernel runs here
         }
       }
     }
+    CHECK(sample.num_checked() > 0);
     MESSAGE(sample.num_checked() << " networks checked");
   }
 

@@ -10,8 +10,9 @@ namespace gramtile::test {
 /// Whether the short form is asked for.
 bool is_short_form();
 
-/// Every how many file calls a campaign kills a run: at each one. Under the thread sanitizer at
-/// every fourth: the call at which a run dies changes nothing in what its threads share.
+/// Every how many file calls a campaign kills a run at: each one. In the short form under the
+/// thread sanitizer at every fourth: the call at which a run dies changes nothing in what its
+/// threads share.
 Index kill_step();
 
 /// How many a test takes of what it draws or goes through: `few` in the short form.

@@ -103,7 +103,7 @@ TEST_CASE("killed at every file call of a resumed run, the next one still ends t
   }
   CHECK(tried > many_or_few(100, 20) / kill_step());
   CHECK(identical == tried);
-  MESSAGE("a resumed run killed at each of ", tried, " calls: ", identical, " identical");
+  MESSAGE("a resumed run killed at ", tried, " calls: ", identical, " identical");
 }
 
 TEST_CASE("a run killed while it overwrites leaves the old output or the new one") {

@@ -246,7 +246,7 @@ TEST_CASE("killed at every file call while it becomes a mixture and after, a run
   CHECK((torn > 0 || kill_step() > 1));
   CHECK(tried > many_or_few(60, 7) / kill_step());
   CHECK(right == tried);
-  MESSAGE(num_tiles, " tiles, killed at each of ", tried, " calls of a session with another ",
+  MESSAGE(num_tiles, " tiles, killed at ", tried, " calls of a session with another ",
           "instruction set: ", right, " identical");
 }
 
